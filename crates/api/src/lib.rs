@@ -1,0 +1,1 @@
+//! HTTP front doors: turns HTTP into jobs and logs into HTTP.

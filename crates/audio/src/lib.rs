@@ -1,0 +1,1 @@
+//! audio.scan: facts, faults and exports of a directory of audio files.

@@ -1,0 +1,1 @@
+//! The rules of Raincheck: jobs, events, the state machine, retry, fairness.

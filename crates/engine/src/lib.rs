@@ -1,0 +1,1 @@
+//! Makes jobs happen: claim, run, heartbeat, retry, cancel, wake readers, maintain.

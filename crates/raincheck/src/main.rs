@@ -1,0 +1,2 @@
+//! The raincheck command: serve, submit, follow and the rest.
+fn main() {}
