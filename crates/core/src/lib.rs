@@ -1,1 +1,44 @@
-//! The rules of Raincheck: jobs, events, the state machine, retry, fairness.
+//! The rules of Raincheck, as pure code: what a job is, which states it may pass through, when it is tried again, who is
+//! served next, and what a client is told when something is refused.
+//!
+//! This crate never reads a clock, rolls a die, opens a file or waits: time and chance are arguments. Every store runs
+//! [`decide`] for each change of a job, so there is one place that says what may happen to one, and the same rules hold
+//! on every backend and under simulation.
+//!
+//! ```text
+//!  Command ──► decide(&Life, Command, now) ──► Decision { life, events }
+//!                                               │        └─ appended to the job's log, numbered without gaps
+//!                                               └─ the next fold of that log
+//! ```
+
+mod decide;
+mod event;
+mod fair;
+mod id;
+mod job;
+mod json;
+mod name;
+mod priority;
+mod problem;
+mod progress;
+mod ready;
+mod retry;
+mod spec;
+mod state;
+mod time;
+
+pub use decide::{Command, Decision, Ending, LEASE_LOSSES_MAX, Refusal, Retry, decide};
+pub use event::{Event, EventBody, EventError, EventType, Note};
+pub use fair::{FairQueue, LOWER_PRIORITY_SHARE};
+pub use id::{Fence, IdError, JobId, JobKey, Minter, WorkerId};
+pub use job::{Job, Lease, Life, Outcome, StepRecord};
+pub use json::Json;
+pub use name::{Kind, NAME_LENGTH_MAX, NameError, QueueName, Tenant};
+pub use priority::{Priority, PriorityError};
+pub use problem::{Class, Problem, ProblemType};
+pub use progress::{MESSAGE_LENGTH_MAX, Progress};
+pub use ready::{Line, Place, ReadySet, Want};
+pub use retry::{Backoff, Dice};
+pub use spec::{Labels, RETENTION_DEFAULT, Rules, Spec};
+pub use state::{State, StateError, mermaid};
+pub use time::Time;

@@ -1,1 +1,29 @@
-//! What a store of jobs must promise, the suite that holds it to that, and an in-memory model.
+//! What a store of jobs promises, the in-memory model of it, and the suite that holds every store to the promise.
+//!
+//! A store keeps the logs of jobs and the folds of those logs. It decides nothing itself: every change of a job goes
+//! through [`raincheck_core::decide`], and every write of a running attempt carries its fencing token. Time and chance
+//! come in as arguments; a store never reads a clock.
+//!
+//! When a call that changes something returns `Ok`, the change is on stable storage and survives a power cut. When it
+//! returns an error, [`StoreError::outcome`] tells whether it happened.
+//!
+//! This crate knows no database and no HTTP.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod contract;
+mod error;
+mod idempotency;
+mod key;
+mod memory;
+mod observer;
+
+pub use contract::{
+    Acceptance, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claimed, Claims, Filter, Finish,
+    IDEMPOTENCY_WINDOW, Idempotency, Limits, ListPage, LogPage, NewJob, QueueStatus, Store, Swept,
+};
+pub use error::{Outcome, StoreError};
+pub use idempotency::{IdempotencyIndex, Known};
+pub use key::{ApiKey, Scope, ScopeError};
+pub use memory::MemoryStore;
+pub use observer::{Change, Observer, Silent};

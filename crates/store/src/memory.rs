@@ -1,0 +1,416 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use raincheck_core::{
+    Command, Decision, Event, EventBody, Job, JobId, JobKey, Json, Life, Line, Minter, Outcome, Place, QueueName,
+    ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, WorkerId, decide,
+};
+
+use crate::idempotency::IdempotencyIndex;
+use crate::{
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claimed, Claims, Filter, Finish,
+    Limits, ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
+};
+
+/// How many jobs a call of `list` looks at.
+const LIST_LOOKS_AT: usize = 10_000;
+
+/// The model of a store: all promises but durability. It is what tests and simulations run on, what other stores are
+/// compared with, and `raincheck serve --store memory` for trials.
+pub struct MemoryStore {
+    inner: Mutex<Inner>,
+    observer: Arc<dyn Observer>,
+    limits: Limits,
+}
+
+struct Inner {
+    jobs: BTreeMap<JobKey, Entry>,
+    ready: ReadySet,
+    leases: BTreeSet<(Time, JobKey)>,
+    deadlines: BTreeSet<(Time, JobKey)>,
+    retention: BTreeSet<(Time, JobKey)>,
+    idempotency: IdempotencyIndex,
+    keys: BTreeMap<String, ApiKey>,
+    minter: Minter,
+    closed: bool,
+}
+
+struct Entry {
+    id: JobId,
+    spec: Arc<Spec>,
+    input: Json,
+    idempotency_key: Option<u128>,
+    life: Life,
+    outcome: Option<Outcome>,
+    log: Vec<Event>,
+}
+
+impl Entry {
+    fn job(&self) -> Job {
+        Job { id: self.id, spec: Arc::clone(&self.spec), life: self.life.clone(), outcome: self.outcome.clone() }
+    }
+
+    fn belongs_to(&self, tenant: Option<&Tenant>) -> bool {
+        tenant.is_none_or(|tenant| *tenant == self.spec.tenant)
+    }
+
+    fn steps(&self) -> Vec<StepRecord> {
+        let step = |event: &Event| match &event.body {
+            EventBody::Step(step) => Some(step.clone()),
+            _ => None,
+        };
+        self.log.iter().filter_map(step).collect()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store that tells `observer` of every change.
+    #[must_use]
+    pub fn new(limits: Limits, observer: Arc<dyn Observer>) -> Self {
+        let inner = Inner {
+            jobs: BTreeMap::new(),
+            ready: ReadySet::default(),
+            leases: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            retention: BTreeSet::new(),
+            idempotency: IdempotencyIndex::default(),
+            keys: BTreeMap::new(),
+            minter: Minter::after(None),
+            closed: false,
+        };
+        Self { inner: Mutex::new(inner), observer, limits }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, Inner>, StoreError> {
+        let inner = self.lock();
+        if inner.closed { Err(StoreError::Stopped) } else { Ok(inner) }
+    }
+
+    /// Runs one change under the lock, and tells the observer of what came of it.
+    fn change<T>(&self, change: impl FnOnce(&mut Inner, &mut Vec<Change>) -> T) -> Result<T, StoreError> {
+        let mut inner = self.open()?;
+        let mut changes = Vec::new();
+        let result = change(&mut inner, &mut changes);
+        // Told under the lock, so that nobody hears of a later change first.
+        if !changes.is_empty() {
+            self.observer.committed(&changes);
+        }
+        Ok(result)
+    }
+}
+
+impl Inner {
+    /// Decides and, unless refused, does it.
+    fn command(
+        &mut self,
+        key: JobKey,
+        command: Command,
+        now: Time,
+        changes: &mut Vec<Change>,
+    ) -> Result<Life, Refusal> {
+        let Some(entry) = self.jobs.get_mut(&key) else { return Err(Refusal::LeaseLost) };
+        let Decision { life, events } = decide(&entry.life, &entry.spec.rules(), command, now)?;
+        let before = std::mem::replace(&mut entry.life, life.clone());
+        if let Some(Event { body: EventBody::Finished(outcome), .. }) = events.last() {
+            entry.outcome = Some(outcome.clone());
+        }
+        changes.extend(events.iter().map(|event| Change { job: entry.id, event: event.clone() }));
+        entry.log.extend(events);
+        let spec = Arc::clone(&entry.spec);
+        self.unindex(key, &spec, &before);
+        self.index(key, &spec, &life, now);
+        if let (true, Some(started)) = (life.state.is_final(), before.started_at) {
+            self.ready.observe(&Line::from(&*spec), now.since(started));
+        }
+        Ok(life)
+    }
+
+    fn unindex(&mut self, key: JobKey, spec: &Spec, life: &Life) {
+        match &life.lease {
+            Some(lease) => drop(self.leases.remove(&(lease.until, key))),
+            None => drop(self.ready.remove(key, &Line::from(spec), life.run_at)),
+        }
+        if let Some(deadline) = spec.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        if let Some(expires_at) = life.expires_at {
+            self.retention.remove(&(expires_at, key));
+        }
+    }
+
+    fn index(&mut self, key: JobKey, spec: &Spec, life: &Life, now: Time) {
+        if let Some(expires_at) = life.expires_at {
+            self.retention.insert((expires_at, key));
+            return;
+        }
+        match &life.lease {
+            Some(lease) => drop(self.leases.insert((lease.until, key))),
+            None => self.ready.insert(key, &Line::from(spec), life.run_at, now),
+        }
+        if let (Some(deadline), None) = (spec.deadline, &life.lease) {
+            self.deadlines.insert((deadline, key));
+        }
+    }
+
+    fn accept(&mut self, new: NewJob, limits: &Limits, now: Time, changes: &mut Vec<Change>) -> Acceptance {
+        if let Some(idempotency) = new.idempotency {
+            if let Some(known) = self.idempotency.get(idempotency.key) {
+                let entry = &self.jobs[&known.job];
+                return if known.fingerprint == idempotency.fingerprint {
+                    Acceptance::Existing(entry.job())
+                } else {
+                    Acceptance::KeyReused(entry.id)
+                };
+            }
+            if self.idempotency.len() >= limits.idempotency_keys {
+                return Acceptance::KeysExhausted;
+            }
+        }
+        let waiting = self.ready.waiting(&new.spec.tenant);
+        if waiting >= limits.waiting_per_tenant {
+            return Acceptance::QuotaReached { waiting, limit: limits.waiting_per_tenant };
+        }
+        if self.ready.len() >= limits.waiting {
+            return Acceptance::QuotaReached { waiting: self.ready.len(), limit: limits.waiting };
+        }
+        let id = self.minter.mint(now, new.random);
+        if let Some(idempotency) = new.idempotency {
+            self.idempotency.insert(idempotency, id.key());
+        }
+        let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(&new.spec)) };
+        changes.push(Change { job: id, event: event.clone() });
+        let entry = Entry {
+            id,
+            life: Life::accepted(&new.spec),
+            spec: new.spec,
+            input: new.input,
+            idempotency_key: new.idempotency.map(|idempotency| idempotency.key),
+            outcome: None,
+            log: vec![event],
+        };
+        let job = entry.job();
+        self.index(id.key(), &entry.spec, &entry.life, now);
+        self.jobs.insert(id.key(), entry);
+        Acceptance::New(job)
+    }
+
+    fn find(&self, job: JobId, tenant: Option<&Tenant>) -> Option<&Entry> {
+        self.jobs.get(&job.key()).filter(|entry| entry.id == job && entry.belongs_to(tenant))
+    }
+
+    fn forget(&mut self, key: JobKey) {
+        if let Some(entry) = self.jobs.remove(&key) {
+            self.unindex(key, &entry.spec, &entry.life);
+            if let Some(key) = entry.idempotency_key {
+                self.idempotency.remove(key);
+            }
+        }
+    }
+
+    fn claim(&mut self, request: &ClaimRequest, now: Time, changes: &mut Vec<Change>) -> Claims {
+        let next_due = self.ready.advance(now);
+        let mut claims = Claims { jobs: Vec::new(), next_due };
+        for want in &request.wants {
+            let mut given = 0;
+            while given < want.max {
+                let Some((key, _)) = self.ready.take(&want.kind) else { break };
+                let command = Command::Claim { worker: request.worker.clone(), until: now.after(request.lease) };
+                let running = self.command(key, command, now, changes).is_ok_and(|life| life.state == State::Running);
+                if let (true, Some(entry)) = (running, self.jobs.get(&key)) {
+                    given += 1;
+                    claims.jobs.push(Claimed { job: entry.job(), input: entry.input.clone(), steps: entry.steps() });
+                }
+            }
+        }
+        claims
+    }
+}
+
+fn due(set: &BTreeSet<(Time, JobKey)>, max: usize, now: Time) -> Vec<JobKey> {
+    set.iter().take_while(|(at, _)| *at <= now).take(max).map(|(_, key)| *key).collect()
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn accept(&self, jobs: Vec<NewJob>, now: Time) -> Result<Vec<Acceptance>, StoreError> {
+        self.change(|inner, changes| {
+            jobs.into_iter().map(|job| inner.accept(job, &self.limits, now, changes)).collect()
+        })
+    }
+
+    async fn claim(&self, request: ClaimRequest, now: Time) -> Result<Claims, StoreError> {
+        self.change(|inner, changes| inner.claim(&request, now, changes))
+    }
+
+    async fn heartbeat(&self, beats: Vec<Beat>, now: Time) -> Result<Vec<Result<Beaten, Refusal>>, StoreError> {
+        self.change(|inner, changes| {
+            let beat = |beat: Beat| {
+                let command = Command::Heartbeat { fence: beat.fence, until: beat.until };
+                let life = inner.command(beat.job.key(), command, now, changes)?;
+                Ok(Beaten { cancel_requested: life.cancel_requested })
+            };
+            beats.into_iter().map(beat).collect()
+        })
+    }
+
+    async fn append(&self, appends: Vec<Append>, now: Time) -> Result<Vec<Result<u64, Refusal>>, StoreError> {
+        self.change(|inner, changes| {
+            let append = |append: Append| {
+                let command = Command::Append { fence: append.fence, notes: append.notes };
+                inner.command(append.job.key(), command, now, changes).map(|life| life.last_seq)
+            };
+            appends.into_iter().map(append).collect()
+        })
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>, now: Time) -> Result<Vec<Result<Life, Refusal>>, StoreError> {
+        self.change(|inner, changes| {
+            let finish = |finish: Finish| {
+                let Finish { job, fence, notes, ending, dice } = finish;
+                inner.command(job.key(), Command::Finish { fence, notes, ending, dice }, now, changes)
+            };
+            finishes.into_iter().map(finish).collect()
+        })
+    }
+
+    async fn cancel(&self, cancels: Vec<Cancel>, now: Time) -> Result<Vec<Cancelled>, StoreError> {
+        self.change(|inner, changes| {
+            let cancel = |cancel: Cancel| {
+                if inner.find(cancel.job, cancel.tenant.as_ref()).is_none() {
+                    return Cancelled::Unknown;
+                }
+                match inner.command(cancel.job.key(), Command::Cancel { reason: cancel.reason }, now, changes) {
+                    Ok(life) => Cancelled::Done(life),
+                    Err(Refusal::Finished(state)) => Cancelled::Finished(state),
+                    Err(_) => Cancelled::Unknown,
+                }
+            };
+            cancels.into_iter().map(cancel).collect()
+        })
+    }
+
+    async fn delete(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Result<(), State>>, StoreError> {
+        let mut inner = self.open()?;
+        let Some(state) = inner.find(job, tenant).map(|entry| entry.life.state) else { return Ok(None) };
+        if !state.is_final() {
+            return Ok(Some(Err(state)));
+        }
+        inner.forget(job.key());
+        Ok(Some(Ok(())))
+    }
+
+    async fn worker_died(&self, worker: &WorkerId, now: Time) -> Result<usize, StoreError> {
+        self.change(|inner, changes| {
+            let held = |key: &JobKey| inner.jobs[key].life.lease.as_ref().is_some_and(|lease| lease.worker == *worker);
+            let keys: Vec<JobKey> = inner.leases.iter().map(|(_, key)| *key).filter(held).collect();
+            keys.iter().filter(|key| inner.command(**key, Command::WorkerDied, now, changes).is_ok()).count()
+        })
+    }
+
+    async fn sweep(&self, max: usize, now: Time) -> Result<Swept, StoreError> {
+        self.change(|inner, changes| {
+            let lapsed = due(&inner.leases, max, now);
+            let expired = due(&inner.deadlines, max, now);
+            let forgotten = due(&inner.retention, max, now);
+            inner.idempotency.expire(now);
+            lapsed.iter().for_each(|key| drop(inner.command(*key, Command::Lapse, now, changes)));
+            expired.iter().for_each(|key| drop(inner.command(*key, Command::Expire, now, changes)));
+            forgotten.iter().for_each(|key| inner.forget(*key));
+            let (lapsed, expired, forgotten) = (lapsed.len(), expired.len(), forgotten.len());
+            Swept { lapsed, expired, forgotten, more: lapsed.max(expired).max(forgotten) >= max }
+        })
+    }
+
+    async fn get(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Job>, StoreError> {
+        Ok(self.open()?.find(job, tenant).map(Entry::job))
+    }
+
+    async fn input(&self, job: JobId) -> Result<Option<Json>, StoreError> {
+        Ok(self.open()?.find(job, None).map(|entry| entry.input.clone()))
+    }
+
+    async fn steps(&self, job: JobId) -> Result<Vec<StepRecord>, StoreError> {
+        Ok(self.open()?.find(job, None).map(Entry::steps).unwrap_or_default())
+    }
+
+    async fn read_log(
+        &self,
+        job: JobId,
+        tenant: Option<&Tenant>,
+        after: u64,
+        max: usize,
+    ) -> Result<Option<LogPage>, StoreError> {
+        let inner = self.open()?;
+        Ok(inner.find(job, tenant).map(|entry| LogPage {
+            events: entry.log.iter().filter(|event| event.seq > after).take(max).cloned().collect(),
+            last_seq: entry.life.last_seq,
+            ended: entry.life.state.is_final(),
+        }))
+    }
+
+    async fn list(&self, filter: Filter, max: usize, now: Time) -> Result<ListPage, StoreError> {
+        let inner = self.open()?;
+        let older = |key: &JobKey| filter.before.is_none_or(|before| *key < before);
+        let mut page = ListPage::default();
+        for (looked, (key, entry)) in inner.jobs.iter().rev().filter(|(key, _)| older(key)).enumerate() {
+            if page.jobs.len() == max || looked == LIST_LOOKS_AT {
+                break;
+            }
+            page.next = Some(*key);
+            let job = Job { outcome: None, ..entry.job() };
+            if filter.passes(&job, now) {
+                page.jobs.push(job);
+            }
+        }
+        page.next = page.next.filter(|last| inner.jobs.range(..last).next_back().is_some());
+        Ok(page)
+    }
+
+    fn place(&self, job: &Job) -> Option<Place> {
+        self.lock().ready.place(job.id.key(), &Line::from(&*job.spec))
+    }
+
+    fn queues(&self) -> Vec<QueueStatus> {
+        QueueStatus::of(&self.lock().ready)
+    }
+
+    fn waiting(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StoreError> {
+        self.open()?.ready.set_paused(queue, paused);
+        Ok(())
+    }
+
+    async fn add_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        self.open()?.keys.insert(key.id.clone(), key);
+        Ok(())
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
+        Ok(self.open()?.keys.get(id).cloned())
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let mut keys: Vec<ApiKey> = self.open()?.keys.values().cloned().collect();
+        keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        Ok(keys)
+    }
+
+    async fn revoke_key(&self, id: &str, now: Time) -> Result<bool, StoreError> {
+        let mut inner = self.open()?;
+        let key = inner.keys.get_mut(id);
+        Ok(key.map(|key| key.expires_at = Some(key.expires_at.map_or(now, |at| at.min(now)))).is_some())
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.lock().closed = true;
+        Ok(())
+    }
+}
