@@ -39,3 +39,21 @@ fn selection(args: &[&String]) -> &'static [&'static str] {
         .any(|arg| ["-p", "--package", "--workspace"].contains(&arg.as_str()) || arg.starts_with("--package="));
     if names_packages { &EVERYTHING[1..] } else { &EVERYTHING }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::selection;
+
+    fn selected(args: &[&str]) -> &'static [&'static str] {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        selection(&args.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn all_packages_are_tested_unless_some_are_named() {
+        assert_eq!(selected(&[]), ["--workspace", "--all-features"]);
+        assert_eq!(selected(&["--no-capture", "retry"]), ["--workspace", "--all-features"]);
+        assert_eq!(selected(&["-p", "raincheck-core"]), ["--all-features"]);
+        assert_eq!(selected(&["--package=raincheck-core"]), ["--all-features"]);
+    }
+}
