@@ -1,1 +1,45 @@
-//! Makes jobs happen: claim, run, heartbeat, retry, cancel, wake readers, maintain.
+//! Makes jobs happen: takes them from a store under a lease, runs their handlers, keeps the leases alive, records what the
+//! handlers say, tries again what failed, stops what is cancelled, wakes whoever follows a log, and does what is due.
+//!
+//! It knows no HTTP, no SQL and no store by name (`Arc<dyn Store>`), and leaves every rule to [`raincheck_core`]: what may
+//! happen to a job is decided there, under the store's fence. Time comes from a [`Clock`], waiting from tokio (which a
+//! test can pause), chance from [`Chance`], so that a whole engine can be simulated from a seed.
+//!
+//! ```text
+//! submit ─► store ─► Hub ─► dispatcher ─► claim ─► attempt ─► handler
+//!                     │                              │  ├─ progress, output, steps ─► recorder ─► store
+//!                     └─► LogReader (SSE, wait)       │  └─ heartbeat (one for all attempts)
+//!                                                    └─ ending ─► store ─► Hub
+//! ```
+
+mod attempt;
+mod blocking;
+mod chance;
+mod clock;
+mod context;
+mod dispatcher;
+mod engine;
+mod handler;
+mod heartbeat;
+mod hub;
+mod lag;
+mod maintenance;
+mod reader;
+mod recorder;
+mod running;
+mod settings;
+mod stats;
+mod submission;
+mod tasks;
+
+pub use blocking::{Blocking, BlockingContext, BlockingHandler};
+pub use chance::Chance;
+pub use clock::{Clock, SystemClock};
+pub use context::{Context, Stop};
+pub use engine::Engine;
+pub use handler::{About, Failure, Handler, Registry};
+pub use hub::Hub;
+pub use reader::LogReader;
+pub use settings::Settings;
+pub use stats::{KindStats, Stats};
+pub use submission::{Submission, SubmitError, Submitted};

@@ -1,0 +1,105 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use raincheck_core::{Job, Json, Problem, Progress};
+use tokio::sync::oneshot;
+
+use crate::{About, Context, Failure, Handler, Stop};
+
+/// Runs the jobs of one kind with code that blocks: computing, reading files, calling C libraries. Each attempt has a
+/// thread of its own, of which there are no more than [`About::concurrency`].
+pub trait BlockingHandler: Send + Sync + 'static {
+    /// What it does and how it wants to be run.
+    fn about(&self) -> About;
+
+    /// Whether it would take this input; see [`Handler::check`]. May block for milliseconds.
+    ///
+    /// # Errors
+    /// What is wrong with the input, where, and how to mend it.
+    fn check(&self, input: &Json) -> Result<(), Problem> {
+        let _ = input;
+        Ok(())
+    }
+
+    /// Does the work and gives the result; see [`Handler::run`]. Should look at [`BlockingContext::stop`] often: a thread
+    /// cannot be ended from outside, and one that does not stop keeps its place.
+    ///
+    /// # Errors
+    /// What went wrong, and whether another attempt might succeed.
+    fn run(&self, context: &BlockingContext, input: Json) -> Result<Json, Failure>;
+}
+
+/// What a blocking handler has to do with the job it runs.
+pub struct BlockingContext(Context);
+
+impl BlockingContext {
+    /// The job, as it was when the attempt started.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        self.0.job()
+    }
+
+    /// Says how far the work is; see [`Context::progress`].
+    pub fn progress(&self, progress: Progress) {
+        self.0.progress(progress);
+    }
+
+    /// Whether the attempt has been asked to stop, and why.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        self.0.stop()
+    }
+}
+
+/// Makes a [`Handler`] of a [`BlockingHandler`].
+pub struct Blocking<H> {
+    handler: Arc<H>,
+    /// Threads that still run, whether or not their attempts do.
+    threads: Arc<tokio::sync::Semaphore>,
+}
+
+impl<H: BlockingHandler> Blocking<H> {
+    /// The same handler, to be run on threads of its own.
+    #[must_use]
+    pub fn new(handler: H) -> Self {
+        let threads = Arc::new(tokio::sync::Semaphore::new(handler.about().concurrency));
+        Self { handler: Arc::new(handler), threads }
+    }
+}
+
+#[async_trait]
+impl<H: BlockingHandler> Handler for Blocking<H> {
+    fn about(&self) -> About {
+        self.handler.about()
+    }
+
+    async fn check(&self, input: &Json) -> Result<(), Problem> {
+        let (handler, input) = (Arc::clone(&self.handler), input.clone());
+        #[expect(clippy::disallowed_methods, reason = "ends within milliseconds, and its request waits for it")]
+        let checked = tokio::task::spawn_blocking(move || handler.check(&input)).await;
+        checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn run(&self, context: Context, input: Json) -> Result<Json, Failure> {
+        // An attempt that did not stop when told to may still hold a thread.
+        let permit = Arc::clone(&self.threads).acquire_owned().await;
+        let permit = permit.map_err(|_| Failure::transient("the handler's threads are closed"))?;
+        let (tell, told) = oneshot::channel();
+        let handler = Arc::clone(&self.handler);
+        let name = format!("job {}", context.job().spec.kind);
+        let work = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| handler.run(&BlockingContext(context), input)));
+            drop(permit);
+            // Nobody listens if the attempt was abandoned meanwhile.
+            let _ = tell.send(result);
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(work);
+        thread.map_err(|error| Failure::transient(format!("failed to start a thread: {error}")))?;
+        match told.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Failure::transient("the handler's thread ended without a word")),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use raincheck_core::{Job, Json, Note, Problem, ProblemType, Progress, StepRecord};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Failure;
+use crate::recorder::Recorder;
+use crate::running::Running;
+
+/// Why a running attempt is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody cancelled the job.
+    Cancelled,
+    /// The attempt took longer than it may.
+    TimedOut,
+    /// The job's deadline passed.
+    Expired,
+    /// The attempt lost its lease: somebody else may be running the job already, and nothing it does counts any more.
+    LeaseLost,
+    /// The engine is about to stop; the job will be run again elsewhere or later.
+    Draining,
+}
+
+/// What a handler has to do with the job it runs.
+#[derive(Clone)]
+pub struct Context {
+    running: Arc<Running>,
+    recorder: Recorder,
+}
+
+impl Context {
+    pub(crate) fn new(running: Arc<Running>, recorder: Recorder) -> Self {
+        Self { running, recorder }
+    }
+
+    /// The job, as it was when the attempt started.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        &self.running.job
+    }
+
+    /// Says how far the work is. Cheap, and as often as you like: only what people can see is recorded, but the last
+    /// value always is.
+    pub fn progress(&self, progress: Progress) {
+        self.recorder.push(&self.running, Note::Progress(progress));
+    }
+
+    /// Adds a piece of output to the job's log, where followers see it at once. Waits while more than a bounded amount
+    /// is not yet recorded.
+    ///
+    /// # Errors
+    /// If the attempt has been asked to stop.
+    pub async fn emit(&self, output: Json) -> Result<(), Failure> {
+        self.note(Note::Output(output)).await
+    }
+
+    /// Does a part of the work once: its result is recorded under `name`, and later attempts are given the record instead
+    /// of running it again. When this returns, the result is durable.
+    ///
+    /// # Errors
+    /// Those of `work`; and if the attempt has been asked to stop, or the record cannot be read as `T`.
+    pub async fn step<T, F>(&self, name: &str, work: F) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let unreadable = |error| {
+            let detail = format!("the recorded result of step {name:?} cannot be read: {error}; submit the job anew");
+            Failure::fatal(Problem::new(ProblemType::INTERNAL, detail))
+        };
+        if let Some(record) = self.running.steps.iter().find(|step| step.name == name) {
+            return record.result.parse().map_err(unreadable);
+        }
+        let result = work.await?;
+        let record = StepRecord { name: name.to_owned(), result: Json::from_value(&result).map_err(unreadable)? };
+        self.note(Note::Step(record)).await?;
+        self.recorder.flushed(&self.running).await?;
+        Ok(result)
+    }
+
+    /// Whether the attempt has been asked to stop, and why.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        self.running.stop_reason()
+    }
+
+    /// Waits until the attempt is asked to stop. A handler that ends soon after it decides itself what state it leaves;
+    /// one that does not is dropped after a grace time.
+    pub async fn stopped(&self) -> Stop {
+        self.running.stopped().await
+    }
+
+    async fn note(&self, note: Note) -> Result<(), Failure> {
+        self.recorder.room(&self.running).await?;
+        self.recorder.push(&self.running, note);
+        Ok(())
+    }
+}

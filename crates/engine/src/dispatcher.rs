@@ -1,0 +1,93 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raincheck_core::{Kind, Time, Want};
+use raincheck_store::{ClaimRequest, Claimed, Claims};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::attempt;
+use crate::engine::Parts;
+use crate::{Handler, Registry};
+
+/// How many jobs of a kind are claimed in one call.
+const CLAIM_MAX: usize = 256;
+/// How long to wait for a wake-up before looking all the same.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// The places for attempts: some for each kind, and so many for all.
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    by_kind: BTreeMap<Kind, (Arc<dyn Handler>, Arc<Semaphore>)>,
+}
+
+impl Places {
+    pub(crate) fn new(registry: &Registry, all: usize) -> Self {
+        let place = |about: &crate::About| {
+            let (_, handler) = registry.get(&about.kind)?;
+            Some((about.kind.clone(), (Arc::clone(handler), Arc::new(Semaphore::new(about.concurrency)))))
+        };
+        Self { all: Arc::new(Semaphore::new(all)), by_kind: registry.kinds().filter_map(place).collect() }
+    }
+
+    /// How many jobs of each kind could start now. Never more than there are places, so that no job is leased that cannot
+    /// be started.
+    fn wants(&self) -> Vec<Want> {
+        let mut left = self.all.available_permits();
+        let mut wants = Vec::new();
+        for (kind, (_, places)) in &self.by_kind {
+            let max = places.available_permits().min(left).min(CLAIM_MAX);
+            if max > 0 {
+                left -= max;
+                wants.push(Want { kind: kind.clone(), max });
+            }
+        }
+        wants
+    }
+
+    fn take(&self, kind: &Kind) -> Option<(Arc<dyn Handler>, [OwnedSemaphorePermit; 2])> {
+        let (handler, places) = self.by_kind.get(kind)?;
+        // Only the dispatcher takes places, so those it counted are still free.
+        let own = Arc::clone(places).try_acquire_owned().ok()?;
+        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some((Arc::clone(handler), [own, all]))
+    }
+}
+
+/// Claims jobs as places become free and starts them, until the engine drains.
+pub(crate) async fn run(parts: Arc<Parts>, places: Places) {
+    while !parts.is_draining() {
+        let wants = places.wants();
+        let full = wants.is_empty();
+        let (claimed, next_due) = if full { (0, None) } else { claim(&parts, &places, wants).await };
+        if claimed == 0 {
+            let wait = next_due.map_or(LOOK_AFTER, |due| due.since(parts.clock.now()).min(LOOK_AFTER));
+            let _ = tokio::time::timeout(wait, parts.hub.dispatcher_woken()).await;
+        }
+    }
+}
+
+async fn claim(parts: &Arc<Parts>, places: &Places, wants: Vec<Want>) -> (usize, Option<Time>) {
+    let request = ClaimRequest { worker: parts.settings.worker.clone(), wants, lease: parts.settings.lease };
+    match parts.store.claim(request, parts.clock.now()).await {
+        Ok(Claims { jobs, next_due }) => {
+            let count = jobs.len();
+            jobs.into_iter().for_each(|job| start(parts, places, job));
+            (count, next_due)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "failed to claim");
+            (0, None)
+        }
+    }
+}
+
+fn start(parts: &Arc<Parts>, places: &Places, claimed: Claimed) {
+    let Some((handler, permits)) = places.take(&claimed.job.spec.kind) else {
+        // Cannot happen as long as stores give no more than is wanted; if it does, the lease lapses and nothing is lost.
+        tracing::error!(job = %claimed.job.id, "the store gave a job that was not asked for");
+        return;
+    };
+    parts.stats.started(&claimed.job.spec.kind);
+    drop(parts.tasks.spawn(attempt::run(Arc::clone(parts), handler, claimed, permits)));
+}

@@ -1,0 +1,334 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use raincheck_core::{Job, JobId, Kind, Place, Problem, ProblemType, Tenant};
+use raincheck_store::{Acceptance, Cancel, Cancelled, NewJob, Store, StoreError};
+use tokio::task::JoinHandle;
+
+use crate::dispatcher::Places;
+use crate::hub::Hub;
+use crate::lag::Lag;
+use crate::recorder::Recorder;
+use crate::running::Attempts;
+use crate::stats::Counters;
+use crate::tasks::Tasks;
+use crate::{
+    Chance, Clock, LogReader, Registry, Settings, Stats, Stop, Submission, SubmitError, Submitted, dispatcher,
+    heartbeat, maintenance,
+};
+
+/// When nothing is known about how fast jobs start.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
+/// After the last event of any log.
+const END_OF_LOG: u64 = i64::MAX.unsigned_abs();
+/// Nobody is told to come back later than this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// A running engine. Cheap to clone; all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What the engine's parts share.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) registry: Registry,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Chance,
+    pub(crate) tasks: Tasks,
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) recorder: Recorder,
+    pub(crate) stats: Counters,
+    lag: Lag,
+    draining: AtomicBool,
+    dispatcher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Parts {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}
+
+impl Engine {
+    /// Starts an engine on a store that was opened with `hub` as its observer. Leases that an earlier life of this engine
+    /// held lapse at once.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        hub: Arc<Hub>,
+        registry: Registry,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        chance: Chance,
+    ) -> Result<Self, StoreError> {
+        let lapsed = store.worker_died(&settings.worker, clock.now()).await?;
+        if lapsed > 0 {
+            tracing::warn!(jobs = lapsed, "took back jobs that were running when the server last ended");
+        }
+        let recorder = Recorder::new(Arc::clone(&store), Arc::clone(&clock), settings.progress_interval);
+        let places = Places::new(&registry, settings.concurrency);
+        let attempts = Arc::clone(&hub.attempts);
+        let (tasks, stats, lag, draining) =
+            (Tasks::default(), Counters::default(), Lag::default(), AtomicBool::new(false));
+        let dispatcher = Mutex::default();
+        let parts = Parts {
+            store,
+            hub,
+            registry,
+            settings,
+            clock,
+            chance,
+            tasks,
+            attempts,
+            recorder,
+            stats,
+            lag,
+            draining,
+            dispatcher,
+        };
+        let engine = Self(Arc::new(parts));
+        engine.spawn_loops(places);
+        Ok(engine)
+    }
+
+    fn spawn_loops(&self, places: Places) {
+        let parts = &self.0;
+        parts.tasks.spawn_loop(Arc::clone(&parts.hub).run());
+        parts.tasks.spawn_loop(parts.recorder.clone().run());
+        parts.tasks.spawn_loop(heartbeat::run(Arc::clone(parts)));
+        parts.tasks.spawn_loop(maintenance::run(Arc::clone(parts)));
+        parts.tasks.spawn_loop({
+            let parts = Arc::clone(parts);
+            async move { parts.lag.run().await }
+        });
+        // Not ended wherever it is: what it is just claiming must be started or handed back.
+        let dispatcher = parts.tasks.spawn(dispatcher::run(Arc::clone(parts), places));
+        *parts.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
+    }
+
+    /// Grants wishes for jobs, all checked before any is accepted: if one cannot be granted as it is, none is.
+    ///
+    /// # Errors
+    /// The number of the wish that was refused, and why. Each accepted wish may still meet a quota of its own, which its
+    /// entry then tells.
+    pub async fn submit(
+        &self,
+        submissions: Vec<Submission>,
+    ) -> Result<Vec<Result<Submitted, SubmitError>>, (usize, SubmitError)> {
+        let parts = &self.0;
+        let now = parts.clock.now();
+        let mut jobs = Vec::with_capacity(submissions.len());
+        for (number, submission) in submissions.into_iter().enumerate() {
+            let refused = |problem| (number, SubmitError::Refused(problem));
+            let (about, handler) =
+                parts.registry.get(&submission.kind).ok_or_else(|| refused(self.unknown(&submission.kind)))?;
+            let spec = submission.spec(about, now).map_err(refused)?;
+            handler.check(&submission.input).await.map_err(refused)?;
+            jobs.push(NewJob {
+                spec,
+                input: submission.input,
+                random: parts.chance.bits(),
+                idempotency: submission.idempotency,
+            });
+        }
+        let kinds: Vec<Kind> = jobs.iter().map(|job| job.spec.kind.clone()).collect();
+        let acceptances = parts.store.accept(jobs, now).await.map_err(|error| (0, error.into()))?;
+        Ok(acceptances.into_iter().zip(kinds).map(|(acceptance, kind)| self.submitted(acceptance, &kind)).collect())
+    }
+
+    fn submitted(&self, acceptance: Acceptance, kind: &Kind) -> Result<Submitted, SubmitError> {
+        match acceptance {
+            Acceptance::New(job) => {
+                self.0.stats.accepted(kind);
+                Ok(Submitted::New(job))
+            }
+            Acceptance::Existing(job) => Ok(Submitted::Existing(job)),
+            Acceptance::KeyReused(job) => Err(SubmitError::Refused(Problem::new(
+                ProblemType::IDEMPOTENCY_KEY_REUSED,
+                format!("the key already stands for {job}, which was another request; use a new key for a new request"),
+            ))),
+            Acceptance::QuotaReached { waiting, limit } => {
+                Err(SubmitError::Quota { waiting, limit, retry_after: self.retry_after(kind, 1) })
+            }
+            Acceptance::KeysExhausted => Err(SubmitError::Store(StoreError::Overloaded)),
+        }
+    }
+
+    fn unknown(&self, kind: &Kind) -> Problem {
+        let known: Vec<&str> = self.0.registry.kinds().map(|about| about.kind.as_str()).collect();
+        let detail = format!("there is no kind {kind:?} here; there are: {}", known.join(", "), kind = kind.as_str());
+        Problem::new(ProblemType::UNKNOWN_KIND, detail).at("/kind")
+    }
+
+    /// When `jobs` more of this kind will have started, by the rate at which they have been starting.
+    #[must_use]
+    pub fn retry_after(&self, kind: &Kind, jobs: usize) -> Duration {
+        let rate = self.0.stats.rate(kind);
+        if rate <= 0.0 {
+            return RETRY_AFTER_DEFAULT;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let wait = jobs as f64 / rate;
+        Duration::from_secs_f64(wait.clamp(1.0, RETRY_AFTER_MAX.as_secs_f64()))
+    }
+
+    /// A job with its outcome; `None` if there is no such job for the tenant.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn get(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Job>, StoreError> {
+        self.0.store.get(job, tenant).await
+    }
+
+    /// The job as soon as it has ended, or as it is after `limit`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn wait(&self, job: JobId, tenant: Option<&Tenant>, limit: Duration) -> Result<Option<Job>, StoreError> {
+        let Some(mut reader) = self.follow(job, tenant, END_OF_LOG).await? else { return Ok(None) };
+        let ended = async { while reader.next().await.is_ok_and(|events| !events.is_empty()) {} };
+        let _ = tokio::time::timeout(limit, ended).await;
+        self.get(job, tenant).await
+    }
+
+    /// Reads a job's log from after number `after`, and on as it grows; `None` if there is no such job for the tenant.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn follow(
+        &self,
+        job: JobId,
+        tenant: Option<&Tenant>,
+        after: u64,
+    ) -> Result<Option<LogReader>, StoreError> {
+        LogReader::open(Arc::clone(&self.0.store), Arc::clone(&self.0.hub), job, tenant, after).await
+    }
+
+    /// Ends a job that waits, or asks the running attempt to stop.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn cancel(
+        &self,
+        job: JobId,
+        tenant: Option<Tenant>,
+        reason: Option<String>,
+    ) -> Result<Cancelled, StoreError> {
+        let cancels = vec![Cancel { job, tenant, reason }];
+        let answers = self.0.store.cancel(cancels, self.0.clock.now()).await?;
+        Ok(answers.into_iter().next().unwrap_or(Cancelled::Unknown))
+    }
+
+    /// Does a finished job anew, as a new job with the same wishes but for times that have passed. `None` if there is no
+    /// such job for the tenant.
+    ///
+    /// # Errors
+    /// If it has not ended, or the new job is refused.
+    pub async fn retry(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Submitted>, SubmitError> {
+        let Some(old) = self.get(job, tenant).await? else { return Ok(None) };
+        if !old.life.state.is_final() {
+            let detail = format!("the job is {}; cancel it first, or wait for its end", old.life.state);
+            return Err(SubmitError::Refused(Problem::new(ProblemType::JOB_NOT_FINISHED, detail)));
+        }
+        let Some(input) = self.0.store.input(job).await? else { return Ok(None) };
+        let spec = &old.spec;
+        let submission = Submission {
+            kind: spec.kind.clone(),
+            input,
+            tenant: spec.tenant.clone(),
+            queue: Some(spec.queue.clone()),
+            priority: spec.priority,
+            labels: spec.labels.clone(),
+            run_at: None,
+            deadline: None,
+            max_attempts: Some(spec.max_attempts),
+            timeout: Some(Duration::from_millis(spec.timeout_ms)),
+            retention: Some(Duration::from_millis(spec.retention_ms)),
+            idempotency: None,
+            retry_of: Some(job),
+        };
+        let submitted = self.submit(vec![submission]).await.map_err(|(_, error)| error)?;
+        submitted.into_iter().next().transpose()
+    }
+
+    /// How far a waiting job is from being started, and about when that will be.
+    #[must_use]
+    pub fn place(&self, job: &Job) -> Option<(Place, Duration)> {
+        let place = self.0.store.place(job)?;
+        Some((place, self.retry_after(&job.spec.kind, place.ahead)))
+    }
+
+    /// The handlers.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The store, for what needs no engine: lists, queues, keys.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// The time until a lease lapses without a heartbeat.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// What the engine has done since it started.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            kinds: self.0.stats.snapshot(),
+            running: self.0.attempts.len(),
+            waiting: self.0.store.waiting(),
+            followed: self.0.hub.followed_count(),
+            runtime_lag: self.0.lag.longest(),
+        }
+    }
+
+    /// Whether the engine is draining, and claims no more jobs.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Stops claiming, gives running attempts `grace` to end, hands back those that do not, and closes the store.
+    ///
+    /// # Errors
+    /// If the store cannot be closed.
+    pub async fn drain(&self, grace: Duration) -> Result<(), StoreError> {
+        let parts = &self.0;
+        parts.draining.store(true, Ordering::SeqCst);
+        parts.hub.wake_dispatcher();
+        let dispatcher = parts.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(dispatcher) = dispatcher {
+            // It ends by itself within a claim; if it panicked there is nothing to wait for.
+            let _ = dispatcher.await;
+        }
+        let all_ended = async {
+            while parts.attempts.len() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(grace, all_ended).await.is_err() {
+            let attempts = parts.attempts.all();
+            tracing::info!(jobs = attempts.len(), "handing back jobs that are still running");
+            attempts.iter().for_each(|running| running.ask_to_stop(Stop::Draining));
+        }
+        parts.tasks.stop().await;
+        parts.store.close().await
+    }
+}

@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use raincheck_core::{Backoff, Json, Kind, Problem, ProblemType, Retry};
+
+use crate::Context;
+
+/// Runs the jobs of one kind.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// What it does and how it wants to be run.
+    fn about(&self) -> About;
+
+    /// Whether it would take this input: asked before a job is accepted, so it should answer within milliseconds.
+    ///
+    /// # Errors
+    /// What is wrong with the input, where, and how to mend it.
+    async fn check(&self, input: &Json) -> Result<(), Problem> {
+        let _ = input;
+        Ok(())
+    }
+
+    /// Does the work and gives the result. May run more than once for a job: what must not be done twice belongs in
+    /// [`Context::step`]. Must not block the thread; work that does is a [`crate::BlockingHandler`].
+    ///
+    /// # Errors
+    /// What went wrong, and whether another attempt might succeed.
+    async fn run(&self, context: Context, input: Json) -> Result<Json, Failure>;
+}
+
+/// What a kind is and how its jobs are run unless they ask otherwise.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its name.
+    pub kind: Kind,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// JSON Schema of the input.
+    pub input_schema: Json,
+    /// How often a job may fail before it has failed.
+    pub max_attempts: u32,
+    /// The longest that one attempt may take.
+    pub timeout: Duration,
+    /// The waits between attempts.
+    pub backoff: Backoff,
+    /// How many attempts run at once.
+    pub concurrency: usize,
+}
+
+impl About {
+    /// The usual: 3 attempts of up to 20 minutes, 256 at once.
+    #[must_use]
+    pub fn new(kind: Kind, summary: &'static str, input_schema: Json) -> Self {
+        Self {
+            kind,
+            summary,
+            input_schema,
+            max_attempts: 3,
+            timeout: Duration::from_secs(20 * 60),
+            backoff: Backoff::default(),
+            concurrency: 256,
+        }
+    }
+}
+
+/// Why an attempt failed, and whether another might succeed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What went wrong.
+    pub problem: Problem,
+    /// Whether to try again.
+    pub retry: Retry,
+}
+
+impl Failure {
+    /// It would fail again.
+    #[must_use]
+    pub fn fatal(problem: Problem) -> Self {
+        Self { problem, retry: Retry::Never }
+    }
+
+    /// It may go better next time.
+    #[must_use]
+    pub fn transient(detail: impl Into<String>) -> Self {
+        Self { problem: Problem::new(ProblemType::HANDLER_FAILED, detail), retry: Retry::Backoff }
+    }
+
+    /// It was asked to stop; what becomes of the job is decided by whoever asked.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self::transient("the attempt was asked to stop")
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::fatal(problem)
+    }
+}
+
+/// The handlers that an engine has, by kind.
+#[derive(Clone, Default)]
+pub struct Registry {
+    handlers: BTreeMap<Kind, (About, Arc<dyn Handler>)>,
+}
+
+impl Registry {
+    /// Adds a handler; it replaces an earlier one of the same kind.
+    #[must_use]
+    pub fn with(mut self, handler: impl Handler) -> Self {
+        let about = handler.about();
+        self.handlers.insert(about.kind.clone(), (about, Arc::new(handler)));
+        self
+    }
+
+    /// The handler of a kind.
+    #[must_use]
+    pub fn get(&self, kind: &Kind) -> Option<(&About, &Arc<dyn Handler>)> {
+        self.handlers.get(kind).map(|(about, handler)| (about, handler))
+    }
+
+    /// Every kind that has a handler, in order of name.
+    pub fn kinds(&self) -> impl Iterator<Item = &About> {
+        self.handlers.values().map(|(about, _)| about)
+    }
+}

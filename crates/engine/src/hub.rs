@@ -1,0 +1,173 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use raincheck_core::{Event, EventType, JobId};
+use raincheck_store::{Change, Observer};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::Stop;
+use crate::running::Attempts;
+
+/// How many changes may wait to be passed on. Beyond it followers are told to look into the log instead.
+const PASSING_ON_MAX: usize = 65_536;
+/// How many of the last events of a followed job are kept at hand, so that its followers need not all read the log.
+const AT_HAND_MAX: usize = 64;
+
+/// Where what a store has committed is passed on: to followers of logs, to the dispatcher, to running attempts.
+///
+/// Made before the store, which is opened with it as its observer, and then given to the engine.
+pub struct Hub {
+    followed: Mutex<HashMap<JobId, Weak<Followed>>>,
+    /// How many jobs are followed; lets the store's thread skip everything when none is.
+    followed_count: AtomicUsize,
+    passing_on: mpsc::Sender<Change>,
+    inbox: Mutex<Option<mpsc::Receiver<Change>>>,
+    overflowed: AtomicBool,
+    dispatcher: Notify,
+    pub(crate) attempts: Arc<Attempts>,
+}
+
+/// A job that somebody follows.
+pub(crate) struct Followed {
+    at_hand: Mutex<VecDeque<Event>>,
+    last_seq: watch::Sender<u64>,
+}
+
+impl Followed {
+    /// The events after number `after`, if they are all at hand.
+    pub(crate) fn after(&self, after: u64) -> Option<Vec<Event>> {
+        let at_hand = self.lock();
+        let first = at_hand.front()?.seq;
+        (first <= after + 1).then(|| at_hand.iter().filter(|event| event.seq > after).cloned().collect())
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.last_seq.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, event: Event) {
+        let seq = event.seq;
+        let mut at_hand = self.lock();
+        if at_hand.back().is_some_and(|last| last.seq + 1 != seq) {
+            at_hand.clear();
+        }
+        if at_hand.len() == AT_HAND_MAX {
+            at_hand.pop_front();
+        }
+        at_hand.push_back(event);
+        drop(at_hand);
+        self.last_seq.send_replace(seq);
+    }
+}
+
+impl Hub {
+    /// A hub that nobody listens to yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let (passing_on, inbox) = mpsc::channel(PASSING_ON_MAX);
+        Arc::new(Self {
+            followed: Mutex::default(),
+            followed_count: AtomicUsize::new(0),
+            passing_on,
+            inbox: Mutex::new(Some(inbox)),
+            overflowed: AtomicBool::new(false),
+            dispatcher: Notify::new(),
+            attempts: Arc::default(),
+        })
+    }
+
+    /// How many jobs are followed.
+    pub(crate) fn followed_count(&self) -> usize {
+        self.followed_count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn wake_dispatcher(&self) {
+        self.dispatcher.notify_one();
+    }
+
+    pub(crate) async fn dispatcher_woken(&self) {
+        self.dispatcher.notified().await;
+    }
+
+    /// Begins to pass on what happens to a job from now on.
+    pub(crate) fn follow(&self, job: JobId) -> Arc<Followed> {
+        let mut all = self.lock();
+        if let Some(followed) = all.get(&job).and_then(Weak::upgrade) {
+            return followed;
+        }
+        let followed = Arc::new(Followed { at_hand: Mutex::default(), last_seq: watch::Sender::new(0) });
+        all.insert(job, Arc::downgrade(&followed));
+        self.followed_count.store(all.len(), Ordering::SeqCst);
+        followed
+    }
+
+    /// Forgets a job that nobody follows any more.
+    pub(crate) fn unfollow(&self, job: JobId) {
+        let mut all = self.lock();
+        if all.get(&job).is_some_and(|followed| followed.strong_count() == 0) {
+            all.remove(&job);
+            self.followed_count.store(all.len(), Ordering::SeqCst);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Weak<Followed>>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes changes on to followers until dropped. Apart from the store's thread, because one event may have to wake
+    /// tens of thousands.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let Some(mut inbox) = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        while let Some(Change { job, event }) = inbox.recv().await {
+            let followed = self.lock().get(&job).and_then(Weak::upgrade);
+            if let Some(followed) = followed {
+                followed.add(event);
+            }
+            if self.overflowed.swap(false, Ordering::SeqCst) {
+                self.send_all_to_the_log();
+            }
+        }
+    }
+
+    fn send_all_to_the_log(&self) {
+        let all: Vec<Arc<Followed>> = self.lock().values().filter_map(Weak::upgrade).collect();
+        for followed in all {
+            followed.lock().clear();
+            followed.last_seq.send_modify(|_| {});
+        }
+    }
+}
+
+impl Observer for Hub {
+    fn committed(&self, changes: &[Change]) {
+        let mut wake = false;
+        let anyone_follows = self.followed_count.load(Ordering::SeqCst) > 0;
+        for change in changes {
+            match change.event.body.event_type() {
+                EventType::Accepted | EventType::Released | EventType::LeaseLost | EventType::RetryScheduled => {
+                    wake = true;
+                }
+                EventType::CancelRequested => {
+                    if let Some(running) = self.attempts.get(change.job) {
+                        running.ask_to_stop(Stop::Cancelled);
+                    }
+                }
+                _ => {}
+            }
+            if anyone_follows
+                && self.lock().contains_key(&change.job)
+                && self.passing_on.try_send(change.clone()).is_err()
+            {
+                self.overflowed.store(true, Ordering::SeqCst);
+            }
+        }
+        if wake {
+            self.dispatcher.notify_one();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use raincheck_core::{Fence, Job, JobId, JobKey, Note, StepRecord, Time};
+use tokio_util::sync::CancellationToken;
+
+use crate::Stop;
+
+/// An attempt that this engine runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) job: Job,
+    pub(crate) steps: Vec<StepRecord>,
+    /// When this attempt began here.
+    pub(crate) began: Time,
+    /// What the handler said and the store does not know yet.
+    pub(crate) unrecorded: Mutex<Vec<Note>>,
+    /// Held while some of it is on its way to the store, so that nothing overtakes it.
+    pub(crate) recording: Arc<tokio::sync::Mutex<()>>,
+    /// Woken when some of it has arrived.
+    pub(crate) recorded: tokio::sync::Notify,
+    stop: OnceLock<Stop>,
+    stopping: CancellationToken,
+}
+
+impl Running {
+    pub(crate) fn new(job: Job, steps: Vec<StepRecord>, began: Time) -> Self {
+        Self {
+            job,
+            steps,
+            began,
+            unrecorded: Mutex::default(),
+            recording: Arc::default(),
+            recorded: tokio::sync::Notify::new(),
+            stop: OnceLock::new(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    pub(crate) fn fence(&self) -> Fence {
+        self.job.life.fence
+    }
+
+    /// Asks the attempt to stop. The first reason counts.
+    pub(crate) fn ask_to_stop(&self, reason: Stop) {
+        let _ = self.stop.set(reason);
+        self.stopping.cancel();
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<Stop> {
+        self.stop.get().copied()
+    }
+
+    pub(crate) async fn stopped(&self) -> Stop {
+        self.stopping.cancelled().await;
+        // The reason is set before the token is cancelled.
+        self.stop_reason().unwrap_or(Stop::LeaseLost)
+    }
+
+    pub(crate) fn unrecorded(&self) -> MutexGuard<'_, Vec<Note>> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The attempts that this engine runs, by job.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<BTreeMap<JobKey, Arc<Running>>>);
+
+impl Attempts {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobKey, Arc<Running>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn insert(&self, running: Arc<Running>) {
+        self.lock().insert(running.id().key(), running);
+    }
+
+    /// Takes an attempt off the list, unless a later one of the same job has taken its place.
+    pub(crate) fn remove(&self, running: &Running) {
+        let mut attempts = self.lock();
+        if attempts.get(&running.id().key()).is_some_and(|other| other.fence() == running.fence()) {
+            attempts.remove(&running.id().key());
+        }
+    }
+
+    pub(crate) fn get(&self, job: JobId) -> Option<Arc<Running>> {
+        self.lock().get(&job.key()).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Running>> {
+        self.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}

@@ -1,0 +1,146 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use raincheck_core::{Kind, State};
+use tokio::time::Instant;
+
+/// Over how long rates are measured.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// What an engine has done since it started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// By kind.
+    pub kinds: BTreeMap<Kind, KindStats>,
+    /// Attempts running now.
+    pub running: usize,
+    /// Jobs waiting now.
+    pub waiting: usize,
+    /// Jobs whose logs are followed now.
+    pub followed: usize,
+    /// The longest that a task had to wait for a thread of the runtime, over the last 10 seconds.
+    pub runtime_lag: Duration,
+}
+
+/// What an engine has done with jobs of one kind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KindStats {
+    /// Jobs accepted.
+    pub accepted: u64,
+    /// Attempts started.
+    pub started: u64,
+    /// Attempts ended, by what became of the job.
+    pub ended: BTreeMap<State, u64>,
+    /// How long the ended attempts took, in all.
+    pub busy: Duration,
+    /// Attempts started per second, over the last half minute.
+    pub rate: f64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters(Mutex<BTreeMap<Kind, OfKind>>);
+
+#[derive(Debug, Default)]
+struct OfKind {
+    stats: KindStats,
+    starts: Rate,
+}
+
+impl Counters {
+    fn with(&self, kind: &Kind, count: impl FnOnce(&mut OfKind)) {
+        let mut kinds = self.lock();
+        if !kinds.contains_key(kind) {
+            kinds.insert(kind.clone(), OfKind::default());
+        }
+        if let Some(of_kind) = kinds.get_mut(kind) {
+            count(of_kind);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, OfKind>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn accepted(&self, kind: &Kind) {
+        self.with(kind, |of_kind| of_kind.stats.accepted += 1);
+    }
+
+    pub(crate) fn started(&self, kind: &Kind) {
+        self.with(kind, |of_kind| {
+            of_kind.stats.started += 1;
+            of_kind.starts.count(now());
+        });
+    }
+
+    pub(crate) fn ended(&self, kind: &Kind, state: State, took: Duration) {
+        self.with(kind, |of_kind| {
+            *of_kind.stats.ended.entry(state).or_default() += 1;
+            of_kind.stats.busy += took;
+        });
+    }
+
+    pub(crate) fn rate(&self, kind: &Kind) -> f64 {
+        self.lock().get_mut(kind).map_or(0.0, |of_kind| of_kind.starts.per_second(now()))
+    }
+
+    pub(crate) fn snapshot(&self) -> BTreeMap<Kind, KindStats> {
+        let with_rate = |(kind, of_kind): (&Kind, &mut OfKind)| {
+            let rate = of_kind.starts.per_second(now());
+            (kind.clone(), KindStats { rate, ..of_kind.stats.clone() })
+        };
+        self.lock().iter_mut().map(with_rate).collect()
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Counts per second over the last [`WINDOW`], second by second.
+#[derive(Debug, Default)]
+struct Rate {
+    seconds: VecDeque<(Instant, u64)>,
+}
+
+impl Rate {
+    fn count(&mut self, now: Instant) {
+        match self.seconds.back_mut() {
+            Some((since, count)) if now.duration_since(*since) < Duration::from_secs(1) => *count += 1,
+            _ => self.seconds.push_back((now, 1)),
+        }
+        self.forget(now);
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.seconds.front().is_some_and(|(since, _)| now.duration_since(*since) > WINDOW) {
+            self.seconds.pop_front();
+        }
+    }
+
+    fn per_second(&mut self, now: Instant) -> f64 {
+        self.forget(now);
+        let Some((first, _)) = self.seconds.front() else { return 0.0 };
+        let counted: u64 = self.seconds.iter().map(|(_, count)| count).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a rate; nobody counts 2^52 jobs in half a minute")]
+        let counted = counted as f64;
+        counted / now.duration_since(*first).as_secs_f64().max(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_that_of_the_last_half_minute() {
+        let mut rate = Rate::default();
+        for _ in 0..100 {
+            (0..5).for_each(|_| rate.count(now()));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!((4.5..5.5).contains(&rate.per_second(now())), "{}", rate.per_second(now()));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(rate.per_second(now()), 0.0);
+    }
+}
