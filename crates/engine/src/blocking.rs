@@ -31,24 +31,35 @@ pub trait BlockingHandler: Send + Sync + 'static {
 }
 
 /// What a blocking handler has to do with the job it runs.
-pub struct BlockingContext(Context);
+pub struct BlockingContext {
+    context: Context,
+    runtime: tokio::runtime::Handle,
+}
 
 impl BlockingContext {
     /// The job, as it was when the attempt started.
     #[must_use]
     pub fn job(&self) -> &Job {
-        self.0.job()
+        self.context.job()
     }
 
     /// Says how far the work is; see [`Context::progress`].
     pub fn progress(&self, progress: Progress) {
-        self.0.progress(progress);
+        self.context.progress(progress);
     }
 
     /// Whether the attempt has been asked to stop, and why.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
-        self.0.stop()
+        self.context.stop()
+    }
+
+    /// Adds a piece of output to the job's log; see [`Context::emit`]. Blocks while too much is not yet recorded.
+    ///
+    /// # Errors
+    /// If the attempt has been asked to stop and no more output is taken.
+    pub fn emit(&self, output: Json) -> Result<(), Failure> {
+        self.runtime.block_on(self.context.emit(output))
     }
 }
 
@@ -88,8 +99,9 @@ impl<H: BlockingHandler> Handler for Blocking<H> {
         let (tell, told) = oneshot::channel();
         let handler = Arc::clone(&self.handler);
         let name = format!("job {}", context.job().spec.kind);
+        let context = BlockingContext { context, runtime: tokio::runtime::Handle::current() };
         let work = move || {
-            let result = catch_unwind(AssertUnwindSafe(|| handler.run(&BlockingContext(context), input)));
+            let result = catch_unwind(AssertUnwindSafe(|| handler.run(&context, input)));
             drop(permit);
             // Nobody listens if the attempt was abandoned meanwhile.
             let _ = tell.send(result);

@@ -1,1 +1,15 @@
-//! The bundled handlers.
+//! The bundled handlers: what `raincheck serve` can do without anybody writing code.
+//!
+//! A handler here only turns a job's input into calls of something else; rules about when it runs, how often and for whom
+//! are the engine's. This crate knows no HTTP server and no store.
+
+mod echo;
+mod files;
+mod input;
+mod scan;
+mod sleep;
+
+pub use echo::Echo;
+pub use files::JobFiles;
+pub use scan::AudioScan;
+pub use sleep::Sleep;
