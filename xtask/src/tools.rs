@@ -20,7 +20,7 @@ pub(crate) struct Tool {
 
 /// The runner of the tests.
 pub(crate) const NEXTEST: Tool =
-    Tool { name: "cargo-nextest", version: "0.9.143", takes: "several minutes", profile: QUICK_TO_COMPILE };
+    Tool { name: "cargo-nextest", version: "0.9.143", takes: "about five minutes", profile: QUICK_TO_COMPILE };
 
 /// The check of dependencies.
 pub(crate) const DENY: Tool =
