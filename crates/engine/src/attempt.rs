@@ -24,7 +24,7 @@ pub(crate) async fn run(
     let running = Arc::new(Running::new(claimed.job, claimed.steps, parts.clock.now()));
     parts.attempts.insert(Arc::clone(&running));
     let context = Context::new(Arc::clone(&running), parts.recorder.clone());
-    let task = parts.tasks.spawn(async move { handler.run(context, claimed.input).await });
+    let task = parts.tasks.attempts.spawn(async move { handler.run(context, claimed.input).await });
     let ending = watch(&parts, &running, task).await;
     if let Some(ending) = ending {
         finish(&parts, &running, ending).await;

@@ -89,5 +89,5 @@ fn start(parts: &Arc<Parts>, places: &Places, claimed: Claimed) {
         return;
     };
     parts.stats.started(&claimed.job.spec.kind);
-    drop(parts.tasks.spawn(attempt::run(Arc::clone(parts), handler, claimed, permits)));
+    drop(parts.tasks.attempts.spawn(attempt::run(Arc::clone(parts), handler, claimed, permits)));
 }

@@ -1,10 +1,9 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use raincheck_core::{Job, JobId, Kind, Place, Problem, ProblemType, Tenant};
 use raincheck_store::{Acceptance, Cancel, Cancelled, NewJob, Store, StoreError};
-use tokio::task::JoinHandle;
 
 use crate::dispatcher::Places;
 use crate::hub::Hub;
@@ -12,7 +11,7 @@ use crate::lag::Lag;
 use crate::recorder::Recorder;
 use crate::running::Attempts;
 use crate::stats::Counters;
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, ended};
 use crate::{
     Chance, Clock, LogReader, Registry, Settings, Stats, Stop, Submission, SubmitError, Submitted, dispatcher,
     heartbeat, maintenance,
@@ -43,7 +42,6 @@ pub(crate) struct Parts {
     pub(crate) stats: Counters,
     lag: Lag,
     draining: AtomicBool,
-    dispatcher: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Parts {
@@ -75,22 +73,8 @@ impl Engine {
         let attempts = Arc::clone(&hub.attempts);
         let (tasks, stats, lag, draining) =
             (Tasks::default(), Counters::default(), Lag::default(), AtomicBool::new(false));
-        let dispatcher = Mutex::default();
-        let parts = Parts {
-            store,
-            hub,
-            registry,
-            settings,
-            clock,
-            chance,
-            tasks,
-            attempts,
-            recorder,
-            stats,
-            lag,
-            draining,
-            dispatcher,
-        };
+        let parts =
+            Parts { store, hub, registry, settings, clock, chance, tasks, attempts, recorder, stats, lag, draining };
         let engine = Self(Arc::new(parts));
         engine.spawn_loops(places);
         Ok(engine)
@@ -98,7 +82,6 @@ impl Engine {
 
     fn spawn_loops(&self, places: Places) {
         let parts = &self.0;
-        parts.tasks.spawn_loop(Arc::clone(&parts.hub).run());
         parts.tasks.spawn_loop(parts.recorder.clone().run());
         parts.tasks.spawn_loop(heartbeat::run(Arc::clone(parts)));
         parts.tasks.spawn_loop(maintenance::run(Arc::clone(parts)));
@@ -106,9 +89,8 @@ impl Engine {
             let parts = Arc::clone(parts);
             async move { parts.lag.run().await }
         });
-        // Not ended wherever it is: what it is just claiming must be started or handed back.
-        let dispatcher = parts.tasks.spawn(dispatcher::run(Arc::clone(parts), places));
-        *parts.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
+        parts.tasks.passing_on.spawn(Arc::clone(&parts.hub).run());
+        parts.tasks.dispatching.spawn(dispatcher::run(Arc::clone(parts), places));
     }
 
     /// Grants wishes for jobs, all checked before any is accepted: if one cannot be granted as it is, none is.
@@ -313,22 +295,17 @@ impl Engine {
         let parts = &self.0;
         parts.draining.store(true, Ordering::SeqCst);
         parts.hub.wake_dispatcher();
-        let dispatcher = parts.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(dispatcher) = dispatcher {
-            // It ends by itself within a claim; if it panicked there is nothing to wait for.
-            let _ = dispatcher.await;
-        }
-        let all_ended = async {
-            while parts.attempts.len() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(grace, all_ended).await.is_err() {
+        // It ends by itself, once what it is just claiming is started.
+        ended(&parts.tasks.dispatching).await;
+        if tokio::time::timeout(grace, ended(&parts.tasks.attempts)).await.is_err() {
             let attempts = parts.attempts.all();
             tracing::info!(jobs = attempts.len(), "handing back jobs that are still running");
             attempts.iter().for_each(|running| running.ask_to_stop(Stop::Draining));
+            ended(&parts.tasks.attempts).await;
         }
-        parts.tasks.stop().await;
+        parts.tasks.stop_loops().await;
+        parts.hub.close();
+        ended(&parts.tasks.passing_on).await;
         parts.store.close().await
     }
 }

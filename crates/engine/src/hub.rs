@@ -21,9 +21,11 @@ pub struct Hub {
     followed: Mutex<HashMap<JobId, Weak<Followed>>>,
     /// How many jobs are followed; lets the store's thread skip everything when none is.
     followed_count: AtomicUsize,
-    passing_on: mpsc::Sender<Change>,
+    /// `None` once the engine has stopped.
+    passing_on: Mutex<Option<mpsc::Sender<Change>>>,
     inbox: Mutex<Option<mpsc::Receiver<Change>>>,
     overflowed: AtomicBool,
+    ended: AtomicBool,
     dispatcher: Notify,
     pub(crate) attempts: Arc<Attempts>,
 }
@@ -73,9 +75,10 @@ impl Hub {
         Arc::new(Self {
             followed: Mutex::default(),
             followed_count: AtomicUsize::new(0),
-            passing_on,
+            passing_on: Mutex::new(Some(passing_on)),
             inbox: Mutex::new(Some(inbox)),
             overflowed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             dispatcher: Notify::new(),
             attempts: Arc::default(),
         })
@@ -119,7 +122,34 @@ impl Hub {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes changes on to followers until dropped. Apart from the store's thread, because one event may have to wake
+    /// Lets what is on its way pass and then nothing more: [`Hub::run`] ends.
+    pub(crate) fn close(&self) {
+        self.passing_on().take();
+    }
+
+    /// Tells followers that nothing will come any more.
+    fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.send_all_to_the_log();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    fn passing_on(&self) -> MutexGuard<'_, Option<mpsc::Sender<Change>>> {
+        self.passing_on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass_on(&self, change: &Change) {
+        if let Some(passing_on) = &*self.passing_on()
+            && passing_on.try_send(change.clone()).is_err()
+        {
+            self.overflowed.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Passes changes on to followers until it is closed. Apart from the store's thread, because one event may have to wake
     /// tens of thousands.
     pub(crate) async fn run(self: Arc<Self>) {
         let Some(mut inbox) = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
@@ -132,6 +162,7 @@ impl Hub {
                 self.send_all_to_the_log();
             }
         }
+        self.end();
     }
 
     fn send_all_to_the_log(&self) {
@@ -159,11 +190,8 @@ impl Observer for Hub {
                 }
                 _ => {}
             }
-            if anyone_follows
-                && self.lock().contains_key(&change.job)
-                && self.passing_on.try_send(change.clone()).is_err()
-            {
-                self.overflowed.store(true, Ordering::SeqCst);
+            if anyone_follows && self.lock().contains_key(&change.job) {
+                self.pass_on(change);
             }
         }
         if wake {

@@ -43,7 +43,7 @@ impl LogReader {
     /// The next events, at least one; an empty list after the job's last.
     ///
     /// # Errors
-    /// If the log cannot be read. The reader stands where it stood and may be asked again.
+    /// If the log cannot be read, or the engine has stopped. The reader stands where it stood and may be asked again.
     pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         while !self.ended {
             self.news.mark_unchanged();
@@ -57,7 +57,7 @@ impl LogReader {
                 self.cursor = last.seq;
                 return Ok(events);
             }
-            if !self.ended && self.news.changed().await.is_err() {
+            if !self.ended && (self.hub.has_ended() || self.news.changed().await.is_err()) {
                 return Err(StoreError::Stopped);
             }
         }

@@ -1,0 +1,217 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use raincheck_core::{Json, Outcome, Problem, ProblemType, Progress, State};
+use raincheck_engine::{Blocking, BlockingContext, BlockingHandler, Context, Failure, Stop};
+use raincheck_store::Cancelled;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Work, engine, test_about};
+
+fn problem(outcome: Option<Outcome>) -> Problem {
+    match outcome {
+        Some(Outcome::Failed(problem)) => problem,
+        other => panic!("expected a failure, not {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_runs_and_its_result_is_kept() {
+    let fixture = engine(Work(|_, input: Json| async move { Ok(input) })).await;
+    let job = fixture.submit(|job| job.input = json!({"n": 1}).into()).await;
+    let ended = fixture.end(job).await;
+    assert_eq!(ended.outcome, Some(Outcome::Completed(json!({"n": 1}).into())));
+    assert_eq!(fixture.types(job).await, ["accepted", "started", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transient_failure_is_tried_again_and_a_fatal_one_is_not() {
+    let work = |context: Context, input: Json| async move {
+        match (input.as_str(), context.job().life.attempt) {
+            ("\"fatal\"", _) => Err(Failure::fatal(Problem::new(ProblemType::HANDLER_FAILED, "never"))),
+            (_, 1 | 2) => Err(Failure::transient("not yet")),
+            _ => Ok(Json::null()),
+        }
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.life.attempt, 3);
+    let retried = ["accepted", "started", "retry_scheduled", "started", "retry_scheduled", "started", "completed"];
+    assert_eq!(fixture.types(job).await, retried);
+    let job = fixture.submit(|job| job.input = json!("fatal").into()).await;
+    assert_eq!(problem(fixture.end(job).await.outcome).detail, "never");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_of_its_job_alone() {
+    let work = |_, input: Json| async move { if input.as_str() == "true" { panic!("oh no") } else { Ok(input) } };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|job| (job.input, job.max_attempts) = (json!(true).into(), Some(1))).await;
+    let problem = problem(fixture.end(job).await.outcome);
+    assert!(problem.is(ProblemType::HANDLER_PANICKED) && problem.detail == "oh no", "{problem:?}");
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.life.state, State::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_reaches_a_running_handler_at_once() {
+    let work = |context: Context, _| async move {
+        assert_eq!(context.stopped().await, Stop::Cancelled);
+        Err(Failure::stopped())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    sleep(Duration::from_secs(60)).await;
+    let asked = Instant::now();
+    let answer = fixture.engine.cancel(job, None, Some("changed my mind".into())).await.unwrap();
+    assert!(matches!(answer, Cancelled::Done(life) if life.cancel_requested));
+    assert_eq!(fixture.end(job).await.life.state, State::Cancelled);
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_eq!(fixture.types(job).await, ["accepted", "started", "cancel_requested", "cancelled"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_ignores_cancel_is_dropped_after_a_grace_time() {
+    let fixture = engine(Work(|_, _| std::future::pending())).await;
+    let job = fixture.submit(|_| ()).await;
+    sleep(Duration::from_secs(1)).await;
+    fixture.engine.cancel(job, None, None).await.unwrap();
+    assert_eq!(fixture.end(job).await.life.state, State::Cancelled);
+    assert_eq!(fixture.engine.stats().running, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_out_and_deadline_end_an_attempt() {
+    let fixture = engine(Work(|_, _| std::future::pending())).await;
+    let job = fixture.submit(|job| (job.timeout, job.max_attempts) = (Some(Duration::from_secs(2)), Some(2))).await;
+    assert!(problem(fixture.end(job).await.outcome).is(ProblemType::ATTEMPT_TIMED_OUT));
+    assert_eq!(fixture.types(job).await, ["accepted", "started", "retry_scheduled", "started", "failed"]);
+    let deadline = fixture.engine.clock().now().after(Duration::from_secs(3));
+    let job = fixture.submit(|job| job.deadline = Some(deadline)).await;
+    assert_eq!(fixture.end(job).await.outcome, Some(Outcome::Expired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_job_keeps_its_lease_for_a_day() {
+    let work = |_, _| async {
+        sleep(Duration::from_secs(24 * 3600)).await;
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|job| job.timeout = Some(Duration::from_secs(48 * 3600))).await;
+    sleep(Duration::from_secs(24 * 3600 + 1)).await;
+    assert_eq!(fixture.end(job).await.life.attempt, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorded_step_is_not_run_again() {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let work = |context: Context, _| async move {
+        let paid: u32 = context.step("pay", async { Ok(RUNS.fetch_add(1, Ordering::SeqCst)) }).await?;
+        if context.job().life.attempt < 3 { Err(Failure::transient("later")) } else { Ok(json!(paid).into()) }
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.outcome, Some(Outcome::Completed(json!(0).into())));
+    assert_eq!(RUNS.load(Ordering::SeqCst), 1);
+    assert_eq!(fixture.store.steps(job).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_at_a_high_rate_is_coalesced_and_its_last_value_kept() {
+    let work = |context: Context, _| async move {
+        for current in 1..=100_000 {
+            context.progress(Progress::counted(current, 100_000, ""));
+            if current % 10_000 == 0 {
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    let ended = fixture.end(job).await;
+    assert_eq!(ended.life.progress.unwrap().percent, 100.0);
+    let recorded = fixture.types(job).await.iter().filter(|kind| **kind == "progress").count();
+    assert!((2..=10).contains(&recorded), "{recorded} progress events");
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_comes_in_order_and_all_of_it() {
+    let work = |context: Context, _| async move {
+        for number in 0..5_000 {
+            context.emit(json!(number).into()).await?;
+        }
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    fixture.end(job).await;
+    let log = fixture.log(job).await;
+    let output: Vec<String> = log.iter().skip(2).map(|event| event.body.data().as_str().to_owned()).collect();
+    assert_eq!(output[..5_000], (0..5_000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_lets_short_work_end_and_hands_long_work_back() {
+    let work = |_, input: Json| async move {
+        sleep(Duration::from_secs(input.parse().unwrap())).await;
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let short = fixture.submit(|job| job.input = json!(2).into()).await;
+    let long = fixture.submit(|job| job.input = json!(1_000).into()).await;
+    sleep(Duration::from_secs(1)).await;
+    let log_of = async |job| fixture.store.read_log(job, None, 0, 100).await.unwrap().unwrap().events;
+    let (before, engine) = (log_of(long).await.len(), fixture.engine.clone());
+    let followed = tokio::join!(
+        async { engine.follow(long, None, before as u64).await.unwrap().unwrap().next().await.unwrap() },
+        async { engine.wait(short, None, Duration::from_secs(10)).await.unwrap().unwrap().life.state },
+        async { fixture.engine.drain(Duration::from_secs(5)).await.unwrap() },
+    );
+    assert_eq!(followed.1, State::Completed);
+    assert_eq!(followed.0[0].body.event_type().as_str(), "released");
+}
+
+struct Hash;
+
+impl BlockingHandler for Hash {
+    fn about(&self) -> raincheck_engine::About {
+        test_about()
+    }
+
+    fn run(&self, context: &BlockingContext, input: Json) -> Result<Json, Failure> {
+        match input.as_str() {
+            "\"panic\"" => panic!("in a thread"),
+            "\"wait\"" => {
+                while context.stop().is_none() {
+                    std::thread::yield_now();
+                }
+                context.emit(json!("partial").into())?;
+                Err(Failure::stopped())
+            }
+            _ => {
+                context.progress(Progress::percent(50.0, "half"));
+                Ok(json!(std::thread::current().name()).into())
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn blocking_work_has_a_thread_of_its_own_and_hears_of_cancel() {
+    let fixture = Arc::new(engine(Blocking::new(Hash)).await);
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.outcome, Some(Outcome::Completed(json!("job test").into())));
+    assert!(fixture.types(job).await.contains(&"progress"));
+    let job = fixture.submit(|job| (job.input, job.max_attempts) = (json!("panic").into(), Some(1))).await;
+    assert!(problem(fixture.end(job).await.outcome).is(ProblemType::HANDLER_PANICKED));
+    let job = fixture.submit(|job| job.input = json!("wait").into()).await;
+    let mut reader = fixture.engine.follow(job, None, 1).await.unwrap().unwrap();
+    assert_eq!(reader.next().await.unwrap()[0].body.event_type().as_str(), "started");
+    fixture.engine.cancel(job, None, None).await.unwrap();
+    fixture.end(job).await;
+    assert_eq!(fixture.types(job).await, ["accepted", "started", "cancel_requested", "output", "cancelled"]);
+}

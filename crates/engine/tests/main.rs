@@ -1,0 +1,6 @@
+//! The engine on the model of a store: how attempts go, and a simulation of whole fleets under faults.
+
+mod attempts;
+mod followers;
+mod simulation;
+mod support;
