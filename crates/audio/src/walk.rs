@@ -1,0 +1,208 @@
+//! Finding the audio files below a directory, in a stable order and in bounded memory.
+//!
+//! Order: in each directory first its files by name, then its subdirectories by name. A directory of more than
+//! [`MAX_NAMES_HELD`] entries is taken in portions of that size, each sorted by itself.
+
+use crate::folder::{Chapter, Folder};
+use crate::libritts::{NORMALIZED, ORIGINAL, is_book_table, is_transcript_table};
+use crate::sniff::audio_extension;
+use rustix::fs::{Dir, FileType};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+/// Names of one directory that are in memory at a time.
+pub(crate) const MAX_NAMES_HELD: usize = 16_384;
+
+/// Directories below one another; deeper ones are reported and skipped. Each level holds two open handles.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// Something with an audio file's name.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) name: Vec<u8>,
+    pub(crate) extension: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// What the directory says that it is; to be checked when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Symlink,
+    Other,
+}
+
+/// What the walk finds, in order.
+pub(crate) enum Found {
+    /// Files of one directory.
+    Files(Arc<Folder>, Vec<Item>),
+    /// Transcripts beside files that are not there: paths without ending.
+    Orphans(Vec<Vec<u8>>),
+    /// All files of this directory, which has tables, have been handed over.
+    Closed(Arc<Folder>),
+    /// A directory that could not be read, and why.
+    Fault(Vec<u8>, &'static str),
+}
+
+type Sink<'a> = dyn FnMut(Found) -> ControlFlow<()> + 'a;
+
+/// Counts what [`walk`] will hand over. `None` if stopped.
+pub(crate) fn count(root: &OwnedFd, stopped: &dyn Fn() -> bool) -> Option<u64> {
+    let mut files = 0;
+    count_in(root, 0, stopped, &mut files).is_continue().then_some(files)
+}
+
+fn count_in(directory: &OwnedFd, depth: usize, stopped: &dyn Fn() -> bool, files: &mut u64) -> ControlFlow<()> {
+    let Ok(mut entries) = Dir::read_from(directory) else { return ControlFlow::Continue(()) };
+    loop {
+        if stopped() {
+            return ControlFlow::Break(());
+        }
+        let portion = Portion::read(directory, &mut entries);
+        *files += portion.items.len() as u64;
+        if depth < MAX_DEPTH {
+            for name in &portion.directories {
+                let Ok(below) = crate::open::directory_at(directory, name) else { continue };
+                count_in(&below, depth + 1, stopped, files)?;
+            }
+        }
+        if portion.is_last {
+            return ControlFlow::Continue(());
+        }
+    }
+}
+
+/// Hands everything below `root` to `sink` until that breaks.
+pub(crate) fn walk(root: OwnedFd, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    walk_in(&Arc::new(root), &Arc::from([]), 0, sink)
+}
+
+fn walk_in(handle: &Arc<OwnedFd>, path: &Arc<[u8]>, depth: usize, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    let Ok(mut entries) = Dir::read_from(handle) else {
+        return sink(Found::Fault(path.to_vec(), "directory_unreadable"));
+    };
+    let mut folder: Option<Arc<Folder>> = None;
+    loop {
+        let mut portion = Portion::read(handle, &mut entries);
+        portion.sort();
+        let orphans = portion.orphans(handle, path);
+        let chapter = folder.take().map_or_else(
+            || Arc::new(Chapter::new(std::mem::take(&mut portion.tables))),
+            |folder| Arc::clone(&folder.chapter),
+        );
+        // In a later portion side-cars may lie in another one than their files, so they are looked for.
+        let has_sidecars = !portion.sidecars.is_empty() || !portion.is_last;
+        let now = Arc::new(Folder { handle: Arc::clone(handle), path: Arc::clone(path), has_sidecars, chapter });
+        if !portion.items.is_empty() {
+            sink(Found::Files(Arc::clone(&now), portion.items))?;
+        }
+        if !orphans.is_empty() {
+            sink(Found::Orphans(orphans))?;
+        }
+        for name in portion.directories {
+            descend(handle, &now, &name, depth, sink)?;
+        }
+        if portion.is_last {
+            return if now.chapter.is_empty() { ControlFlow::Continue(()) } else { sink(Found::Closed(now)) };
+        }
+        folder = Some(now);
+    }
+}
+
+fn descend(parent: &OwnedFd, folder: &Folder, name: &[u8], depth: usize, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    let mut path = folder.join(name);
+    if depth >= MAX_DEPTH {
+        return sink(Found::Fault(path, "too_deep"));
+    }
+    match crate::open::directory_at(parent, name) {
+        Ok(below) => {
+            path.push(b'/');
+            walk_in(&Arc::new(below), &Arc::from(path), depth + 1, sink)
+        }
+        Err(rustix::io::Errno::NOENT) => sink(Found::Fault(path, "directory_vanished")),
+        Err(_) => sink(Found::Fault(path, "directory_unreadable")),
+    }
+}
+
+/// Part of a directory's entries.
+#[derive(Default)]
+struct Portion {
+    items: Vec<Item>,
+    directories: Vec<Vec<u8>>,
+    /// Names without ending of the files that side-cars belong to.
+    sidecars: HashSet<Vec<u8>>,
+    tables: Vec<Vec<u8>>,
+    is_last: bool,
+}
+
+impl Portion {
+    fn read(directory: &OwnedFd, entries: &mut Dir) -> Self {
+        let mut portion = Self::default();
+        for _ in 0..MAX_NAMES_HELD {
+            let Some(Ok(entry)) = entries.next() else {
+                portion.is_last = true;
+                break;
+            };
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                portion.take(directory, name, entry.file_type());
+            }
+        }
+        portion
+    }
+
+    fn take(&mut self, directory: &OwnedFd, name: &[u8], mut kind: FileType) {
+        let extension = audio_extension(OsStr::from_bytes(name));
+        if kind == FileType::Unknown {
+            // Some file systems do not tell in the directory.
+            kind = crate::open::stat_at(directory, name).map_or(kind, |stat| FileType::from_raw_mode(stat.st_mode));
+        }
+        if kind == FileType::Directory {
+            self.directories.push(name.to_vec());
+        }
+        if let Some(extension) = extension {
+            let kind = match kind {
+                FileType::RegularFile | FileType::Unknown => Kind::File,
+                FileType::Symlink => Kind::Symlink,
+                _ => Kind::Other,
+            };
+            self.items.push(Item { name: name.to_vec(), extension, kind });
+        } else if is_transcript_table(name) || is_book_table(name) {
+            self.tables.push(name.to_vec());
+        } else if let Some(stem) = sidecar_of(name) {
+            self.sidecars.insert(stem.to_vec());
+        }
+    }
+
+    fn sort(&mut self) {
+        self.items.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.directories.sort_unstable();
+    }
+
+    /// Side-cars whose audio is neither in this portion nor anywhere in the directory.
+    fn orphans(&mut self, directory: &OwnedFd, path: &[u8]) -> Vec<Vec<u8>> {
+        let mut missing: HashSet<&[u8]> = self.sidecars.iter().map(Vec::as_slice).collect();
+        for item in &self.items {
+            missing.remove(stem(&item.name));
+        }
+        let elsewhere = |stem: &[u8]| crate::open::stat_at(directory, &[stem, b".wav"].concat()).is_ok();
+        let mut orphans: Vec<Vec<u8>> =
+            missing.into_iter().filter(|stem| !elsewhere(stem)).map(|stem| [path, stem].concat()).collect();
+        orphans.sort_unstable();
+        orphans
+    }
+}
+
+fn sidecar_of(name: &[u8]) -> Option<&[u8]> {
+    let stem = name.strip_suffix(NORMALIZED.as_bytes()).or_else(|| name.strip_suffix(ORIGINAL.as_bytes()))?;
+    (!stem.starts_with(b"._")).then_some(stem)
+}
+
+/// The name without its extension.
+pub(crate) fn stem(name: &[u8]) -> &[u8] {
+    name.iter().rposition(|byte| *byte == b'.').map_or(name, |dot| &name[..dot])
+}
