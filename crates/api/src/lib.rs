@@ -1,1 +1,19 @@
 //! HTTP front doors: turns HTTP into jobs and logs into HTTP.
+//!
+//! The only room that knows axum and status codes. It decides nothing about jobs: what may happen to one is decided in
+//! [`raincheck_core`], and done by the [`raincheck_engine`]. It keeps no state of its own but a short memory of API keys
+//! and counters for `/metrics`, and never reads a store's files, the environment or a configuration.
+//!
+//! ```text
+//! socket ─► serve (time-outs, limits) ─► door (host, metrics) ─► Caller (key, scope) ─► handler ─► Engine
+//!                                                                                          └─► JSON, SSE or a problem
+//! ```
+
+pub mod keys;
+mod router;
+mod serve;
+mod settings;
+
+pub use router::router;
+pub use serve::serve;
+pub use settings::ApiSettings;

@@ -1,0 +1,127 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::patience::Patience;
+use crate::ApiSettings;
+
+/// Headers of a request, in number.
+const HEADERS_MAX: usize = 100;
+/// Headers of a request, in bytes.
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// What is read ahead of a request, and written ahead of a client that reads slowly.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Requests at once on an HTTP/2 connection.
+const STREAMS_MAX: u32 = 200;
+/// Streams that a client may open and reset before they were looked at (rapid reset, CVE-2023-44487).
+const RESET_STREAMS_MAX: usize = 20;
+/// Streams that we may have to reset for a client's mistakes (CVE-2025-8671).
+const ERROR_STREAMS_MAX: usize = 1_024;
+/// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// What an HTTP/2 client may send ahead on a stream, and on all streams together.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How long to wait for the rest of a method that could still be the beginning of HTTP/2's preface.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+
+/// Serves one connection to its end. What goes wrong on it is the client's affair and not logged as ours.
+pub(super) async fn serve(
+    stream: TcpStream,
+    router: Router,
+    settings: Arc<ApiSettings>,
+    closing: CancellationToken,
+) {
+    // Answers are small and written whole: there is nothing to gain from waiting for more.
+    let _ = stream.set_nodelay(true);
+    let version = tokio::select! {
+        biased;
+        version = tokio::time::timeout(settings.header_timeout, version(&stream)) => version,
+        () = closing.cancelled() => return,
+    };
+    let Ok(Some(version)) = version else { return };
+    let io = TokioIo::new(Patience::new(stream, settings.write_timeout));
+    let service = TowerToHyperService::new(router);
+    let result = match version {
+        Version::Http1 => {
+            let mut connection = pin!(http1(&settings).serve_connection(io, service));
+            tokio::select! {
+                result = connection.as_mut() => result,
+                () = closing.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }
+        // Boxed, so that the many connections of HTTP/1.1 do not pay for its size.
+        Version::Http2 => {
+            let mut connection = Box::pin(http2().serve_connection(io, service));
+            tokio::select! {
+                result = connection.as_mut() => result,
+                () = closing.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// Which version the client speaks, by its first bytes, which are left where they are; `None` if it went away. HTTP/2 begins
+/// with `PRI`, which is no method of HTTP/1.1.
+async fn version(stream: &TcpStream) -> Option<Version> {
+    let mut first = [0; 3];
+    loop {
+        match stream.peek(&mut first).await.ok()? {
+            0 => return None,
+            3 if first == *b"PRI" => return Some(Version::Http2),
+            length if length < 3 && b"PRI".starts_with(&first[..length]) => {
+                // Peeking again would return the same at once.
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            }
+            _ => return Some(Version::Http1),
+        }
+    }
+}
+
+fn http1(settings: &ApiSettings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEADER_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(ERROR_STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .max_send_buf_size(BUFFER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}
