@@ -207,7 +207,7 @@ impl Inner {
         if let Some(entry) = self.jobs.remove(&key) {
             self.unindex(key, &entry.spec, &entry.life);
             if let Some(key) = entry.idempotency_key {
-                self.idempotency.remove(key);
+                self.idempotency.remove(key, entry.id.key());
             }
         }
     }
@@ -220,7 +220,13 @@ impl Inner {
             while given < want.max {
                 let Some((key, _)) = self.ready.take(&want.kind) else { break };
                 let command = Command::Claim { worker: request.worker.clone(), until: now.after(request.lease) };
-                let running = self.command(key, command, now, changes).is_ok_and(|life| life.state == State::Running);
+                let claimed = self.command(key, command, now, changes);
+                if let (Err(_), Some(entry)) = (&claimed, self.jobs.get(&key)) {
+                    // Made ready by somebody whose clock is ahead: it goes on waiting.
+                    let (spec, life) = (Arc::clone(&entry.spec), entry.life.clone());
+                    self.index(key, &spec, &life, now);
+                }
+                let running = claimed.is_ok_and(|life| life.state == State::Running);
                 if let (true, Some(entry)) = (running, self.jobs.get(&key)) {
                     given += 1;
                     claims.jobs.push(Claimed { job: entry.job(), input: entry.input.clone(), steps: entry.steps() });
