@@ -1,2 +1,49 @@
 //! The raincheck command: serve, submit, follow and the rest.
-fn main() {}
+//!
+//! The only room that names a store, reads the environment or writes to a terminal. It wires the others together
+//! (`serve`), and is itself a client of the HTTP API (`submit`, `follow`, …): it knows no more than any other client
+//! could. Only `key` opens the data directory besides the server.
+
+mod args;
+mod check;
+mod client;
+mod completions;
+mod config;
+mod console;
+mod exit;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use console::Console;
+use exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.global.json, cli.global.color);
+    match run(cli, console) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            console.fail(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli, console: Console) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Serve(args) => runtime(tokio::runtime::Builder::new_multi_thread())?
+            .block_on(serve::run(args, console))
+            .map(|()| Exit::Success),
+        Command::Config(args) => check::run(&args, console),
+        Command::Completions(args) => completions::run(&args, console),
+    }
+}
+
+fn runtime(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
+    let failed = |error| Failure::new(Exit::Failed, format!("failed to start the runtime: {error}"));
+    builder.enable_all().build().map_err(failed)
+}

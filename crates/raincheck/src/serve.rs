@@ -1,0 +1,144 @@
+//! `raincheck serve`: puts store, engine and HTTP together, and takes them apart again in order.
+
+mod announce;
+mod files;
+mod guard;
+mod limits;
+mod listen;
+mod logs;
+mod signals;
+mod stop;
+mod store;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use raincheck_engine::{Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
+use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
+use raincheck_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Layers, Loaded};
+use crate::console::Console;
+use crate::exit::{Exit, Failure};
+use signals::Signals;
+use store::Opened;
+
+/// Runs the server.
+///
+/// Settings come from the file, the environment and these flags, the later before the earlier; `raincheck config show`
+/// tells what is in force and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7246]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Where everything is kept that must not be lost [default: raincheck-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The configuration file [default: raincheck.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "RAINCHECK_CONFIG")]
+    config: Option<PathBuf>,
+    /// What keeps the jobs: sqlite (in the data directory) or memory (nothing survives, for trials) [default: sqlite]
+    #[arg(long, value_name = "KIND")]
+    store: Option<String>,
+    /// A directory that audio.scan may look into; may be given again, and replaces audio.roots of the configuration
+    #[arg(long, value_name = "DIR")]
+    audio_root: Vec<PathBuf>,
+}
+
+impl Args {
+    /// The configuration that these flags, the environment and the file give together.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it.
+    fn load(&self) -> Result<Loaded, Failure> {
+        let mut layers = Layers::here(self.config.as_deref())?;
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let roots: Vec<String> = self.audio_root.iter().map(|root| text(&absolute(root))).collect();
+        let flags = [
+            ("--listen", "server.listen", self.listen.clone()),
+            ("--data-dir", "server.data_dir", self.data_dir.as_ref().map(text)),
+            ("--store", "store.kind", self.store.clone()),
+            ("--audio-root", "audio.roots", (!roots.is_empty()).then(|| roots.join(":"))),
+        ];
+        layers.flags = flags.into_iter().filter_map(|(flag, key, text)| Some((flag, key, text?))).collect();
+        Ok(Config::load(&layers)?)
+    }
+}
+
+/// A flag is typed where its path is meant; a path in the configuration must say where it starts.
+fn absolute(path: &std::path::Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// If it could not start, or had to stop by itself.
+pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
+    let loaded = args.load()?;
+    logs::start(&loaded.config, console);
+    loaded.warnings.iter().for_each(|warning| console.warn(&warning.to_string()));
+    limits::raise_open_files();
+    let signals = Signals::listen()?;
+    let hub = Hub::new();
+    let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
+    let address = loaded.config.server.listen;
+    guard::check(address, &opened, SystemClock.now()).await?;
+    let listener = listen::bind(address).await?;
+    let address = listener.local_addr().unwrap_or(address);
+    let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
+    announce::say(address, &opened, &engine, &loaded, console);
+    serve(&loaded.config, listener, address, &opened, engine, files, signals, console).await
+}
+
+async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result<(Engine, JobFiles), Failure> {
+    let unusable = |error: std::io::Error| {
+        Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
+    };
+    let files = JobFiles::open(&opened.directory).map_err(unusable)?;
+    let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
+    let registry = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
+    let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
+    let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
+    let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
+    Ok((engine.await.map_err(cannot)?, files))
+}
+
+/// Serves HTTP until a signal comes or the store fails, and stops in order.
+#[expect(clippy::too_many_arguments, reason = "everything that was started, to be run and stopped together")]
+async fn serve(
+    config: &Config,
+    listener: tokio::net::TcpListener,
+    address: SocketAddr,
+    opened: &Opened,
+    engine: Engine,
+    files: JobFiles,
+    mut signals: Signals,
+    console: Console,
+) -> Result<(), Failure> {
+    let closing = CancellationToken::new();
+    let settings = Arc::new(config.limits.of_api(address.ip().is_loopback()));
+    let router = raincheck_api::router(engine.clone(), Arc::clone(&settings), closing.clone());
+    let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
+    let chores = files::remove_forgotten(files, Arc::clone(&opened.store));
+    let failed = async |reason: String| Err(stop::store_failed(&reason));
+    tokio::select! {
+        ended = &mut http => return ended.map_err(|error| Failure::new(Exit::Failed, format!("serving ended: {error}"))),
+        reason = opened.failed() => return failed(reason).await,
+        () = chores => {}
+        signal = signals.next() => tracing::info!(signal, "stopping"),
+    }
+    let stopping = stop::in_order(&engine, &closing, config.server.drain_grace, console);
+    tokio::select! {
+        biased;
+        reason = opened.failed() => failed(reason).await,
+        signal = signals.next() => Err(stop::at_once(signal)),
+        (stopped, ended) = async { tokio::join!(stopping, http) } => {
+            ended.map_err(|error| Failure::new(Exit::Failed, format!("serving ended: {error}")))?;
+            stopped
+        }
+    }
+}

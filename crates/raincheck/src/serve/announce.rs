@@ -1,0 +1,82 @@
+use std::io::{IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use raincheck_engine::Engine;
+
+use super::store::Opened;
+use crate::config::{Loaded, StoreKind};
+use crate::console::{Console, Paint};
+
+/// Says that the server is ready: to a person what it is and what to try, to a program the address on the first line of
+/// standard output.
+pub(crate) fn say(address: SocketAddr, opened: &Opened, engine: &Engine, loaded: &Loaded, console: Console) {
+    let kinds: Vec<&str> = engine.registry().kinds().map(|about| about.kind.as_str()).collect();
+    let mut out = std::io::stdout().lock();
+    let said = if out.is_terminal() {
+        writeln!(out, "{}", banner(address, opened, &kinds, loaded, console.out))
+    } else {
+        writeln!(out, "listening on http://{address}")
+    };
+    // Who closed standard output does not want to hear it; the log says it as well.
+    let _ = said.and_then(|()| out.flush());
+    tracing::info!(
+        %address,
+        data_dir = %opened.directory.display(),
+        store = store_name(opened.kind),
+        kinds = kinds.join(" "),
+        config = loaded.file.as_ref().map(|file| file.display().to_string()),
+        "listening"
+    );
+}
+
+fn store_name(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Sqlite => "sqlite",
+        StoreKind::Memory => "memory",
+    }
+}
+
+fn banner(address: SocketAddr, opened: &Opened, kinds: &[&str], loaded: &Loaded, paint: Paint) -> String {
+    let url = format!("http://{}", reachable(address));
+    let kept = match opened.kind {
+        StoreKind::Sqlite => opened.directory.display().to_string(),
+        StoreKind::Memory => paint.yellow("in memory: nothing survives this process"),
+    };
+    let access = if address.ip().is_loopback() { "from this machine only" } else { "with an API key" };
+    let config = loaded.file.as_ref().map_or("defaults".to_owned(), |file| file.display().to_string());
+    let row = |name: &str, value: &str| format!("  {} {value}", paint.dim(&format!("{name:<9}")));
+    let rows = [
+        String::new(),
+        format!("  {}  {}", paint.bold("Raincheck"), env!("CARGO_PKG_VERSION")),
+        String::new(),
+        row("address", &format!("{}  {}", paint.cyan(&url), paint.dim(access))),
+        row("data", &kept),
+        row("config", &config),
+        row("kinds", &kinds.join("  ")),
+        String::new(),
+        format!("  {}", paint.dim("Try, in another terminal:")),
+        format!(
+            "    curl {url}/v1/jobs -H 'Content-Type: application/json' \\\n         -d '{{\"kind\": \"sleep\", \
+             \"input\": {{\"seconds\": 5}}}}'"
+        ),
+        format!("    raincheck submit sleep --input '{{\"seconds\": 5}}' --follow{}", server_flag(address)),
+        String::new(),
+    ];
+    rows.join("\n")
+}
+
+/// What a client on this machine connects to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The client finds the server by itself where it listens by default.
+fn server_flag(address: SocketAddr) -> String {
+    let url = format!("http://{}", reachable(address));
+    if url == crate::client::SERVER_DEFAULT { String::new() } else { format!(" --server {url}") }
+}
