@@ -58,9 +58,15 @@ impl IdempotencyIndex {
         self.order.push_back((job, idempotency.key));
     }
 
-    /// Forgets a key, because its job is forgotten or was never stored.
-    pub fn remove(&mut self, key: u128) {
-        self.shards[shard(key)].remove(&key);
+    /// Forgets a key, because its job is forgotten or was never stored; whether it stood for that job.
+    pub fn remove(&mut self, key: u128, job: JobKey) -> bool {
+        let entries = &mut self.shards[shard(key)];
+        // After its window the key may stand for another job already.
+        let found = entries.get(&key).is_some_and(|known| known.job == job);
+        if found {
+            entries.remove(&key);
+        }
+        found
     }
 
     /// Forgets the keys whose time is over; gives the newest job whose key was forgotten.
@@ -130,10 +136,12 @@ mod tests {
         let mut index = IdempotencyIndex::default();
         let mut minter = Minter::after(None);
         let idempotency = Idempotency { key: 5, fingerprint: 1 };
-        index.insert(idempotency, minter.mint(Time::EPOCH, 0).key());
-        index.remove(5);
+        let first = minter.mint(Time::EPOCH, 0).key();
+        index.insert(idempotency, first);
+        assert!(index.remove(5, first));
         let again = minter.mint(Time::from_millis(1), 0).key();
         index.insert(idempotency, again);
+        assert!(!index.remove(5, first));
         index.expire(Time::EPOCH.after(IDEMPOTENCY_WINDOW));
         assert_eq!(index.get(5).map(|known| known.job), Some(again));
     }

@@ -1,0 +1,92 @@
+use raincheck_core::{Event, EventBody, JobId, Life, Line, Outcome, Rules, WorkerId};
+
+use crate::fault::Fault;
+use crate::names::Names;
+use crate::table::Tables;
+use crate::table::event;
+use crate::table::live::LiveJob;
+
+/// All that a change of a job needs to know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Hot {
+    pub(crate) id: JobId,
+    pub(crate) line: Line,
+    pub(crate) rules: Rules,
+    pub(crate) life: Life,
+    /// The event that holds the progress; 0 if there is none.
+    pub(crate) progress_seq: u64,
+    /// Who ran the first attempt.
+    pub(crate) first_worker: Option<WorkerId>,
+}
+
+impl Hot {
+    /// What the tables hold of a job that has not ended.
+    pub(crate) fn read(tables: &mut Tables<'_>, names: &Names, job: LiveJob) -> Result<Self, Fault> {
+        let LiveJob { request, stored, .. } = job;
+        let mut life = stored.life;
+        life.progress = event::progress(tables.connection, request.id.key(), stored.progress_seq)?;
+        Ok(Self {
+            id: request.id,
+            line: names.line(request.line)?,
+            rules: request.rules,
+            life,
+            progress_seq: stored.progress_seq,
+            first_worker: stored.first_worker,
+        })
+    }
+
+    /// What it becomes by these events, which lead to this life.
+    pub(crate) fn after(&self, life: Life, events: &[Event]) -> Self {
+        let mut after = Self {
+            id: self.id,
+            line: self.line.clone(),
+            rules: self.rules,
+            life,
+            progress_seq: self.progress_seq,
+            first_worker: self.first_worker.clone(),
+        };
+        for event in events {
+            match &event.body {
+                EventBody::Progress(_) => after.progress_seq = event.seq,
+                EventBody::Started(worker) => {
+                    after.progress_seq = 0;
+                    after.first_worker.get_or_insert_with(|| worker.clone());
+                }
+                _ => {}
+            }
+        }
+        after
+    }
+}
+
+/// The event that every started job has at this place of its log: it is kept in the row, not as an event.
+pub(crate) const FIRST_START_SEQ: u64 = 2;
+
+/// Writes what becomes of a job that has not ended.
+pub(crate) fn write(tables: &mut Tables<'_>, before: &Hot, after: &Hot, events: &[Event]) -> rusqlite::Result<()> {
+    let key = after.id.key();
+    let mut outcome: Option<&Outcome> = None;
+    for event in events {
+        match &event.body {
+            EventBody::Finished(how) => outcome = Some(how),
+            EventBody::Started(_) if event.seq == FIRST_START_SEQ => {}
+            _ => tables.event.insert(key, event)?,
+        }
+    }
+    if let Some(outcome) = outcome {
+        tables.live.delete(key)?;
+        tables.finished.insert(after, outcome)
+    } else if before.life.lease.is_none() || after.life.lease.is_none() || events.is_empty() != same_log(before, after) {
+        tables.live.update(after)
+    } else if events.is_empty() {
+        tables.live.update_lease(after)
+    } else if before.life.cancel_requested == after.life.cancel_requested {
+        tables.live.update_log(after)
+    } else {
+        tables.live.update(after)
+    }
+}
+
+fn same_log(before: &Hot, after: &Hot) -> bool {
+    before.life.last_seq == after.life.last_seq
+}

@@ -1,0 +1,80 @@
+use raincheck_core::{JobKey, State, Time};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::fault::Fault;
+use crate::hot::Hot;
+use crate::memory::{Memory, Standing, Wait};
+use crate::names::{LineIds, Numbers};
+use crate::table::{Tables, column, idempotency, live, name, paused};
+
+/// Reads the names.
+pub(crate) fn names(connection: &Connection, numbers: &mut Numbers) -> Result<(), Fault> {
+    for (id, text) in name::all(connection)? {
+        let given = numbers.add(&text)?;
+        if given != id {
+            return Err(raincheck_store::StoreError::Unreadable(format!("name {given} is missing")).into());
+        }
+    }
+    Ok(())
+}
+
+/// The newest job of all.
+pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<Option<JobKey>> {
+    let sql = "SELECT key FROM accepted ORDER BY key DESC LIMIT 1";
+    connection.query_row(sql, [], |row| column::key(row, 0)).optional()
+}
+
+/// Reads everything else that the writer keeps in memory.
+pub(crate) fn memory(tables: &mut Tables<'_>, numbers: &Numbers, memory: &mut Memory) -> Result<(), Fault> {
+    for queue in paused::all(tables.connection)? {
+        memory.ready().set_paused(&queue.parse().map_err(crate::fault::unreadable)?, true);
+    }
+    waiting(tables.connection, numbers, memory)?;
+    running(tables, numbers, memory)?;
+    let mut keys = tables.connection.prepare("SELECT entries FROM idempotency ORDER BY first")?;
+    let mut rows = keys.query([])?;
+    while let Some(row) = rows.next()? {
+        let entries = row.get_ref(0)?.as_blob().map_err(crate::fault::unreadable)?;
+        idempotency::read(entries).for_each(|(job, key)| memory.idempotency.insert(key, job));
+    }
+    Ok(())
+}
+
+fn waiting(connection: &Connection, numbers: &Numbers, memory: &mut Memory) -> Result<(), Fault> {
+    let sql = "SELECT key, state, run_at, queue, kind, tenant, priority, deadline FROM live ORDER BY key";
+    let mut select = connection.prepare(sql)?;
+    let mut rows = select.query([])?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let (key, state, run_at) = (column::key(row, 0)?, column::state(row, 1)?, column::time(row, 2)?);
+        let ids = LineIds { queue: row.get(3)?, kind: row.get(4)?, tenant: row.get(5)?, priority: row.get(6)? };
+        if state == State::Running {
+            continue;
+        }
+        // Most neighbours stand in the same line.
+        let line = match &last {
+            Some((known, line)) if *known == ids => Clone::clone(line),
+            _ => numbers.names().line(ids)?,
+        };
+        last = Some((ids, line.clone()));
+        // No clock is read here: what was not queued yet is looked at again when the first claim tells the time.
+        let now = if state == State::Queued { run_at } else { Time::EPOCH };
+        let wait = Wait { line, run_at, deadline: column::time_if_any(row, 7)? };
+        memory.enter(key, Standing::Waiting(wait), now);
+    }
+    Ok(())
+}
+
+fn running(tables: &mut Tables<'_>, numbers: &Numbers, memory: &mut Memory) -> Result<(), Fault> {
+    let columns = live::columns();
+    let sql = format!("SELECT live.key, {columns} FROM live JOIN accepted USING (key) WHERE live.state = 2");
+    let mut select = tables.connection.prepare(&sql)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = column::key(row, 0)?;
+        let job = live::read(row, key, 1)?;
+        let hot = Hot::read(tables, numbers.names(), job)?;
+        memory.enter(key, Standing::from(hot), Time::EPOCH);
+    }
+    Ok(())
+}

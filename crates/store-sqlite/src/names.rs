@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use raincheck_core::{Kind, Line, Priority, QueueName, Tenant};
+use raincheck_store::StoreError;
+
+/// The names of queues, kinds and tenants by their numbers, for all threads. Rows hold the number.
+#[derive(Debug, Default)]
+pub(crate) struct Names(RwLock<Vec<Name>>);
+
+/// One name in each of the roles that it can have.
+#[derive(Clone, Debug)]
+struct Name {
+    queue: QueueName,
+    kind: Kind,
+    tenant: Tenant,
+}
+
+/// The numbers of a [`Line`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LineIds {
+    pub(crate) queue: i64,
+    pub(crate) kind: i64,
+    pub(crate) tenant: i64,
+    pub(crate) priority: u8,
+}
+
+impl Names {
+    /// The line of these numbers.
+    pub(crate) fn line(&self, ids: LineIds) -> Result<Line, StoreError> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let name = |id: i64| {
+            let name = usize::try_from(id - 1).ok().and_then(|index| names.get(index));
+            name.ok_or_else(|| StoreError::Unreadable(format!("there is no name {id}")))
+        };
+        Ok(Line {
+            queue: name(ids.queue)?.queue.clone(),
+            kind: name(ids.kind)?.kind.clone(),
+            tenant: name(ids.tenant)?.tenant.clone(),
+            priority: Priority::new(ids.priority).map_err(|error| StoreError::Unreadable(error.to_string()))?,
+        })
+    }
+
+    fn push(&self, text: &str) -> Result<i64, StoreError> {
+        let unreadable = |error: raincheck_core::NameError| StoreError::Unreadable(error.to_string());
+        let kind: Kind = text.parse().map_err(unreadable)?;
+        let name = Name { queue: QueueName::from(&kind), kind, tenant: text.parse().map_err(unreadable)? };
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        names.push(name);
+        Ok(i64::try_from(names.len()).unwrap_or(i64::MAX))
+    }
+
+    fn truncate(&self, len: usize) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).truncate(len);
+    }
+}
+
+/// The numbers by their names, for the writer, which alone gives them out.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    ids: HashMap<Box<str>, i64>,
+    /// In the order of their numbers.
+    texts: Vec<Box<str>>,
+    names: Arc<Names>,
+}
+
+impl Numbers {
+    /// No names yet.
+    pub(crate) fn new(names: Arc<Names>) -> Self {
+        Self { names, ..Self::default() }
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The number of a name, if it has one.
+    pub(crate) fn get(&self, text: &str) -> Option<i64> {
+        self.ids.get(text).copied()
+    }
+
+    /// Gives a name the next number.
+    pub(crate) fn add(&mut self, text: &str) -> Result<i64, StoreError> {
+        let id = self.names.push(text)?;
+        self.ids.insert(text.into(), id);
+        self.texts.push(text.into());
+        Ok(id)
+    }
+
+    /// Takes back the numbers after the first `len`, because they were not stored.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        for text in self.texts.drain(len.min(self.texts.len())..) {
+            self.ids.remove(&text);
+        }
+        self.names.truncate(len);
+    }
+}

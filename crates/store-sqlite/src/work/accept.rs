@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use raincheck_core::{Event, EventBody, Job, JobKey, Life, Line, Time};
+use raincheck_store::{Acceptance, Change, NewJob};
+
+use crate::fault::Fault;
+use crate::memory::{Place, Standing, Wait};
+use crate::read::job::{self, Found};
+use crate::table::accepted::{New, Texts};
+use crate::work::Work;
+use crate::writer::Writer;
+
+/// Accepts jobs.
+pub(crate) struct Accept {
+    jobs: Vec<(NewJob, Texts)>,
+    now: Time,
+}
+
+/// What became of one of them. A job that was there before is still to be made of its rows, by the caller.
+pub(crate) enum Accepted {
+    Settled(Acceptance),
+    Existing(Box<Found>),
+}
+
+impl Accept {
+    pub(crate) fn new(jobs: Vec<NewJob>, now: Time) -> Self {
+        let with_texts = |job: NewJob| {
+            let texts = Texts::of(&job.spec);
+            (job, texts)
+        };
+        Self { jobs: jobs.into_iter().map(with_texts).collect(), now }
+    }
+}
+
+impl Work for Accept {
+    type Answer = Vec<Accepted>;
+
+    const ACCEPTS: bool = true;
+
+    fn run(&self, writer: &mut Writer<'_>) -> Result<Vec<Accepted>, Fault> {
+        self.jobs.iter().map(|(job, texts)| writer.accept(job, texts, self.now)).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.jobs.iter().map(|(job, _)| job.input.as_str().len() + 512).sum()
+    }
+}
+
+impl Writer<'_> {
+    fn accept(&mut self, new: &NewJob, texts: &Texts, now: Time) -> Result<Accepted, Fault> {
+        if let Some(known) = new.idempotency.and_then(|idempotency| self.memory.idempotency.get(idempotency.key)) {
+            let same = new.idempotency.is_some_and(|idempotency| idempotency.fingerprint == known.fingerprint);
+            return self.known(known.job, same);
+        }
+        if let Some(refused) = self.refused(new) {
+            return Ok(Accepted::Settled(refused));
+        }
+        let id = self.memory.minter.mint(now, new.random);
+        let spec = &new.spec;
+        let line = self.numbers_of(spec)?;
+        let life = Life::accepted(spec);
+        self.tables.accepted.insert(&New { id, line, spec, texts, input: &new.input, accepted_at: now })?;
+        self.tables.live.insert(id.key(), &life, line, spec.deadline)?;
+        if let Some(idempotency) = new.idempotency {
+            self.tables.idempotency.push(id.key(), idempotency);
+            self.memory.remember(idempotency, id.key());
+        }
+        let wait = Wait { line: Line::from(&**spec), run_at: spec.run_at, deadline: spec.deadline };
+        self.memory.stand(id.key(), Place::Nowhere, Standing::Waiting(wait), now);
+        let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(spec)) };
+        self.changes.push(Change { job: id, event });
+        Ok(Accepted::Settled(Acceptance::New(Job { id, spec: Arc::clone(spec), life, outcome: None })))
+    }
+
+    /// What an idempotency key stands for that was used before.
+    fn known(&self, key: JobKey, same: bool) -> Result<Accepted, Fault> {
+        let found = job::find(self.tables.connection, key)?;
+        // The key of a job is forgotten with the job.
+        let missing = || raincheck_store::StoreError::Unreadable("the job of an idempotency key is missing".into());
+        let found = found.ok_or_else(missing)?;
+        Ok(if same {
+            Accepted::Existing(Box::new(found))
+        } else {
+            Accepted::Settled(Acceptance::KeyReused(found.request.id))
+        })
+    }
+
+    /// Why no more is taken, if so.
+    fn refused(&self, new: &NewJob) -> Option<Acceptance> {
+        let limits = &self.limits;
+        if new.idempotency.is_some() && self.memory.idempotency.len() >= limits.idempotency_keys {
+            return Some(Acceptance::KeysExhausted);
+        }
+        let ready = self.memory.ready();
+        let (own, all) = (ready.waiting(&new.spec.tenant), ready.len());
+        if own >= limits.waiting_per_tenant {
+            Some(Acceptance::QuotaReached { waiting: own, limit: limits.waiting_per_tenant })
+        } else if all >= limits.waiting {
+            Some(Acceptance::QuotaReached { waiting: all, limit: limits.waiting })
+        } else {
+            None
+        }
+    }
+}

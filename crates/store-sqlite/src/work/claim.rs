@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use raincheck_core::{Command, Decision, Job, JobKey, Json, Life, Line, Refusal, State, Time, decide};
+use raincheck_store::{ClaimRequest, Claimed, Claims, StoreError};
+
+use crate::fault::{Fault, unreadable};
+use crate::hot::Hot;
+use crate::names::Names;
+use crate::table::accepted::Request;
+use crate::table::event;
+use crate::work::Work;
+use crate::writer::Writer;
+
+/// Leases jobs to a worker.
+pub(crate) struct Claim {
+    pub(crate) request: ClaimRequest,
+    pub(crate) now: Time,
+}
+
+/// What was leased, as the rows hold it: the caller makes jobs of it.
+pub(crate) struct Leased {
+    jobs: Vec<LeasedJob>,
+    next_due: Option<Time>,
+}
+
+struct LeasedJob {
+    request: Request,
+    life: Life,
+    input: String,
+    steps: Vec<String>,
+}
+
+impl Leased {
+    pub(crate) fn into_claims(self, names: &Names) -> Result<Claims, StoreError> {
+        let jobs: Result<Vec<Claimed>, StoreError> = self.jobs.into_iter().map(|job| job.into_claimed(names)).collect();
+        Ok(Claims { jobs: jobs?, next_due: self.next_due })
+    }
+}
+
+impl LeasedJob {
+    fn into_claimed(self, names: &Names) -> Result<Claimed, StoreError> {
+        let spec = Arc::new(self.request.spec(names)?);
+        Ok(Claimed {
+            job: Job { id: self.request.id, spec, life: self.life, outcome: None },
+            input: Json::from_text(self.input).map_err(unreadable)?,
+            steps: event::parse_steps(&self.steps)?,
+        })
+    }
+}
+
+impl Work for Claim {
+    type Answer = Leased;
+
+    fn run(&self, writer: &mut Writer<'_>) -> Result<Leased, Fault> {
+        let next_due = writer.memory.ready().advance(self.now);
+        let mut jobs = Vec::new();
+        for want in &self.request.wants {
+            let mut given = 0;
+            while given < want.max {
+                let taken = writer.memory.ready().take(&want.kind);
+                let Some((key, line)) = taken else { break };
+                match writer.lease(key, &line, &self.request, self.now) {
+                    Ok(Some(job)) => {
+                        given += 1;
+                        jobs.push(job);
+                    }
+                    Ok(None) => {}
+                    // It cannot be run, and must not keep those behind it from running.
+                    Err(Fault::Refused(error)) => {
+                        tracing::error!(job = key.as_i64(), %error, "a waiting job cannot be read and is left out");
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        Ok(Leased { jobs, next_due })
+    }
+}
+
+impl Writer<'_> {
+    /// Leases a job that was taken from the ready set; `None` if it is past its deadline, or not ready after all.
+    fn lease(
+        &mut self,
+        key: JobKey,
+        line: &Line,
+        claim: &ClaimRequest,
+        now: Time,
+    ) -> Result<Option<LeasedJob>, Fault> {
+        let missing = || StoreError::Unreadable("a waiting job is missing".into());
+        let mut job = self.tables.live.get(key, true)?.ok_or_else(missing)?;
+        let (request, input) = (job.request.clone(), job.input.take().unwrap_or_default());
+        let before = Hot::read(&mut self.tables, self.numbers.names(), job)?;
+        let command = Command::Claim { worker: claim.worker.clone(), until: now.after(claim.lease) };
+        let Decision { life, events } = match decide(&before.life, &before.rules, command, now) {
+            Ok(decision) => decision,
+            Err(Refusal::NotReady) => {
+                // The clock stepped back: its time is yet to come again.
+                self.memory.ready().insert(key, line, before.life.run_at, now);
+                return Ok(None);
+            }
+            Err(refusal) => return Err(StoreError::Unreadable(format!("a waiting job: {refusal}")).into()),
+        };
+        let steps = if life.steps > 0 { event::steps(self.tables.connection, key)? } else { Vec::new() };
+        self.change(&before, life.clone(), events, now)?;
+        Ok((life.state == State::Running).then_some(LeasedJob { request, life, input, steps }))
+    }
+}

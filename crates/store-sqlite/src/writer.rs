@@ -1,0 +1,110 @@
+use raincheck_core::{Command, Decision, Event, JobId, JobKey, Life, Refusal, Spec, Tenant, Time, decide};
+use raincheck_store::{Change, Limits};
+
+use crate::fault::Fault;
+use crate::hot::{self, Hot};
+use crate::memory::{Memory, Place, Standing};
+use crate::names::{LineIds, Numbers};
+use crate::table::{Tables, name};
+
+/// What changes jobs: the tables inside a transaction, and the memory that goes with them.
+pub(crate) struct Writer<'c> {
+    pub(crate) tables: Tables<'c>,
+    pub(crate) memory: Memory,
+    pub(crate) numbers: Numbers,
+    pub(crate) limits: Limits,
+    /// What the observer will be told once it is committed.
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Writer<'_> {
+    /// Tells a job, which must be this one, to change. Decides and, unless refused, does it.
+    pub(crate) fn command(
+        &mut self,
+        job: JobId,
+        command: Command,
+        now: Time,
+    ) -> Result<Result<Life, Refusal>, Fault> {
+        self.command_by_key(job.key(), Some(job), command, now)
+    }
+
+    /// As [`Writer::command`], whatever the random part of the id.
+    pub(crate) fn command_by_key(
+        &mut self,
+        key: JobKey,
+        id: Option<JobId>,
+        command: Command,
+        now: Time,
+    ) -> Result<Result<Life, Refusal>, Fault> {
+        let read;
+        let before = match self.memory.running(key) {
+            Some(hot) => hot,
+            None => match self.tables.live.get(key, false)? {
+                Some(job) => {
+                    read = Hot::read(&mut self.tables, self.numbers.names(), job)?;
+                    &read
+                }
+                None => {
+                    let ended = self.tables.finished.state(key)?;
+                    return Ok(Err(ended.map_or(Refusal::LeaseLost, Refusal::Finished)));
+                }
+            },
+        };
+        if id.is_some_and(|id| id != before.id) {
+            return Ok(Err(Refusal::LeaseLost));
+        }
+        match decide(&before.life, &before.rules, command, now) {
+            Ok(Decision { life, events }) => {
+                let after = before.after(life.clone(), &events);
+                hot::write(&mut self.tables, before, &after, &events)?;
+                let (place, started_at) = (Place::of(before), before.life.started_at);
+                self.settle(place, started_at, after, events, now);
+                Ok(Ok(life))
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Makes of a job what was decided.
+    pub(crate) fn change(&mut self, before: &Hot, life: Life, events: Vec<Event>, now: Time) -> Result<(), Fault> {
+        let after = before.after(life, &events);
+        hot::write(&mut self.tables, before, &after, &events)?;
+        self.settle(Place::of(before), before.life.started_at, after, events, now);
+        Ok(())
+    }
+
+    fn settle(&mut self, from: Place, started_at: Option<Time>, after: Hot, events: Vec<Event>, now: Time) {
+        let (id, ended) = (after.id, after.life.state.is_final());
+        if let (true, Some(started_at)) = (ended, started_at) {
+            self.memory.ready().observe(&after.line, now.since(started_at));
+        }
+        self.changes.extend(events.into_iter().map(|event| Change { job: id, event }));
+        self.memory.stand(id.key(), from, Standing::from(after), now);
+    }
+
+    /// Whether there is such a job, for this tenant.
+    pub(crate) fn exists(&mut self, job: JobId, tenant: Option<&Tenant>) -> Result<bool, Fault> {
+        let owner = self.tables.accepted.owner(job.key())?;
+        let number = |tenant: &Tenant| self.numbers.get(tenant.as_str());
+        Ok(owner.is_some_and(|(id, owner)| id == job && tenant.is_none_or(|tenant| number(tenant) == Some(owner))))
+    }
+
+    /// The numbers of a job's names, which are stored if they are new.
+    pub(crate) fn numbers_of(&mut self, spec: &Spec) -> Result<LineIds, Fault> {
+        Ok(LineIds {
+            queue: self.number(spec.queue.as_str())?,
+            kind: self.number(spec.kind.as_str())?,
+            tenant: self.number(spec.tenant.as_str())?,
+            priority: spec.priority.number(),
+        })
+    }
+
+    fn number(&mut self, text: &str) -> Result<i64, Fault> {
+        if let Some(number) = self.numbers.get(text) {
+            return Ok(number);
+        }
+        let number = self.numbers.add(text)?;
+        name::insert(self.tables.connection, number, text)?;
+        Ok(number)
+    }
+}
