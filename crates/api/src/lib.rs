@@ -9,11 +9,27 @@
 //!                                                                                          └─► JSON, SSE or a problem
 //! ```
 
+mod api;
+mod auth;
+mod body;
+mod door;
+mod health;
+mod jobs;
+mod json;
 pub mod keys;
+mod kinds;
+mod metrics;
+mod openapi;
+mod path;
+mod prefer;
+mod problem;
+mod query;
+mod queues;
+mod reply;
 mod router;
 mod serve;
 mod settings;
 
-pub use router::router;
+pub use router::{listed, router};
 pub use serve::serve;
 pub use settings::ApiSettings;

@@ -1,14 +1,81 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, on};
+use raincheck_core::ProblemType;
 use raincheck_engine::Engine;
 use tokio_util::sync::CancellationToken;
 
-use crate::ApiSettings;
+use crate::api::Api;
+use crate::auth::Keyring;
+use crate::body::Bodies;
+use crate::metrics::{HttpMetrics, metrics};
+use crate::problem::ApiError;
+use crate::{ApiSettings, door, health, jobs, kinds, openapi, queues};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
-    let _ = (engine, settings, closing);
-    Router::new().route("/healthz", get(async || "ok"))
+    let Routes { router, listed } = routes();
+    let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path));
+    let (keyring, bodies) = (Keyring::default(), Bodies::default());
+    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics });
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), door::door))
+        .with_state(api)
+}
+
+/// Every route there is.
+fn routes() -> Routes {
+    Routes::default()
+        .with(Method::POST, "/v1/jobs", jobs::submit)
+        .with(Method::GET, "/v1/jobs", jobs::list)
+        .with(Method::POST, "/v1/jobs:batch", jobs::submit_batch)
+        .with(Method::GET, "/v1/jobs/{id}", jobs::get)
+        .with(Method::DELETE, "/v1/jobs/{id}", jobs::delete)
+        .with(Method::GET, "/v1/jobs/{id}/result", jobs::result)
+        .with(Method::GET, "/v1/jobs/{id}/events", jobs::events)
+        .with(Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel)
+        .with(Method::POST, "/v1/jobs/{id}/retry", jobs::retry)
+        .with(Method::GET, "/v1/kinds", kinds::kinds)
+        .with(Method::GET, "/v1/queues", queues::queues)
+        .with(Method::POST, "/v1/queues/{queue}/pause", queues::pause)
+        .with(Method::POST, "/v1/queues/{queue}/resume", queues::resume)
+        .with(Method::GET, "/healthz", health::healthz)
+        .with(Method::GET, "/readyz", health::readyz)
+        .with(Method::GET, "/metrics", metrics)
+        .with(Method::GET, "/openapi.json", openapi::openapi)
+}
+
+/// The method and path of every route, as the OpenAPI document names them.
+#[must_use]
+pub fn listed() -> Vec<(Method, &'static str)> {
+    routes().listed
+}
+
+/// A router that remembers what it routes.
+#[derive(Default)]
+struct Routes {
+    router: Router<Arc<Api>>,
+    listed: Vec<(Method, &'static str)>,
+}
+
+impl Routes {
+    fn with<H: Handler<T, Arc<Api>>, T: 'static>(mut self, method: Method, path: &'static str, handler: H) -> Self {
+        // Only methods that HTTP itself names are listed above.
+        let filter = MethodFilter::try_from(method.clone()).expect("a method that axum knows");
+        self.listed.push((method, path));
+        Self { router: self.router.route(path, on(filter, handler)), listed: self.listed }
+    }
+}
+
+async fn no_such_path() -> ApiError {
+    ApiError::new(ProblemType::NOT_FOUND, "there is nothing at this path; /openapi.json lists what there is")
+}
+
+async fn no_such_method() -> ApiError {
+    ApiError::new(ProblemType::METHOD_NOT_ALLOWED, "this path takes the methods that the Allow header names")
 }

@@ -19,9 +19,9 @@ const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// What a connection above the limit is told, before it is closed.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-    retry-after: 2\r\nconnection: close\r\ncontent-length: 215\r\n\r\n\
+    retry-after: 2\r\nconnection: close\r\n\r\n\
     {\"type\":\"urn:raincheck:problem:overloaded\",\"title\":\"The server has too much to do\",\"status\":503,\
-    \"detail\":\"as many connections are open as the server takes; come back in a few seconds\",\"outcome\":\"rejected\"}  ";
+    \"detail\":\"as many connections are open as the server takes; come back in a few seconds\",\"outcome\":\"rejected\"}";
 
 /// Serves connections until `closing` is cancelled, and then until the requests under way have ended, but no longer than
 /// [`ApiSettings::stop_grace`].

@@ -138,6 +138,10 @@ catalogue! {
     ATTEMPT_TIMED_OUT = "attempt-timed-out", Failed, "The attempt took too long";
     /// The job's workers died three times while running it.
     QUARANTINED = "quarantined", Failed, "The job was quarantined";
+    /// The job has no result, because somebody cancelled it.
+    JOB_CANCELLED = "job-cancelled", Gone, "The job was cancelled";
+    /// The job has no result, because its deadline passed first.
+    JOB_EXPIRED = "job-expired", Gone, "The job's deadline passed";
     /// No server that runs here knows the kind any more.
     HANDLER_MISSING = "handler-missing", Failed, "There is no handler for the kind";
 }

@@ -1,0 +1,41 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use raincheck_core::{Job, JobId, Tenant};
+use raincheck_engine::Engine;
+use raincheck_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use crate::ApiSettings;
+use crate::auth::Keyring;
+use crate::body::Bodies;
+use crate::metrics::HttpMetrics;
+
+/// What all handlers share.
+pub(crate) struct Api {
+    pub(crate) engine: Engine,
+    pub(crate) settings: Arc<ApiSettings>,
+    /// Cancelled when streams and waits should end.
+    pub(crate) closing: CancellationToken,
+    pub(crate) keyring: Keyring,
+    pub(crate) bodies: Bodies,
+    pub(crate) metrics: HttpMetrics,
+}
+
+impl Api {
+    /// A job, waited for as long as is asked for and allowed; `None` if there is no such job for the tenant.
+    pub(crate) async fn job(
+        &self,
+        job: JobId,
+        tenant: Option<&Tenant>,
+        wait: Option<Duration>,
+    ) -> Result<Option<Job>, StoreError> {
+        let Some(wait) = wait.filter(|wait| !wait.is_zero()) else { return self.engine.get(job, tenant).await };
+        // Boxed: few requests wait, and the others should not carry its size.
+        let ended = Box::pin(self.engine.wait(job, tenant, wait.min(self.settings.wait_max)));
+        tokio::select! {
+            job = ended => job,
+            () = self.closing.cancelled() => self.engine.get(job, tenant).await,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use raincheck_core::{ProblemType, Tenant};
+use raincheck_store::Scope;
+
+use crate::api::Api;
+use crate::keys::Presented;
+use crate::problem::ApiError;
+
+mod keyring;
+
+pub(crate) use keyring::Keyring;
+
+/// A scope as a type: a handler that takes a [`Caller<N>`] cannot be reached without the scope of `N`.
+pub(crate) trait Needs: Send + Sync + 'static {
+    const SCOPE: Scope;
+}
+
+macro_rules! needs {
+    ($($scope:ident),+) => {$(
+        #[doc = concat!("Needs the scope of this name.")]
+        pub(crate) struct $scope;
+
+        impl Needs for $scope {
+            const SCOPE: Scope = Scope::$scope;
+        }
+    )+};
+}
+
+needs!(Submit, Read, Worker, Admin);
+
+/// Whoever sent a request, with a key that has the scope of `N` (or `admin`, which has all).
+pub(crate) struct Caller<N> {
+    /// Whose jobs they submit.
+    pub(crate) tenant: Tenant,
+    /// Whether they see the jobs of every tenant.
+    pub(crate) is_admin: bool,
+    needs: PhantomData<N>,
+}
+
+impl<N> Caller<N> {
+    /// The tenant whose jobs alone they may see; `None` if all.
+    pub(crate) fn sees(&self) -> Option<&Tenant> {
+        (!self.is_admin).then_some(&self.tenant)
+    }
+}
+
+impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let Some(presented) = presented(&parts.headers)? else {
+            if api.settings.keyless && api.keyring.is_empty(api.engine.store()).await? {
+                return Ok(Self { tenant: Tenant::default(), is_admin: true, needs: PhantomData });
+            }
+            return Err(unauthenticated("send an API key as `Authorization: Bearer rc_…`"));
+        };
+        let key = api.keyring.key(api.engine.store(), presented.id()).await?;
+        let now = api.engine.clock().now();
+        let key = key
+            .filter(|key| presented.matches(&key.hash) && key.expires_at.is_none_or(|at| at > now))
+            .ok_or_else(|| unauthenticated("the API key is unknown, expired or revoked"))?;
+        let is_admin = key.scopes.contains(&Scope::Admin);
+        if !is_admin && !key.scopes.contains(&N::SCOPE) {
+            let detail = format!("the API key lacks the scope `{}`; use one that has it", N::SCOPE);
+            return Err(ApiError::new(ProblemType::FORBIDDEN, detail));
+        }
+        Ok(Self { tenant: key.tenant.clone(), is_admin, needs: PhantomData })
+    }
+}
+
+/// The key that a request carries, if any. A malformed one is refused here, without asking the store.
+fn presented(headers: &HeaderMap) -> Result<Option<Presented<'_>>, ApiError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let malformed = || unauthenticated("the API key is malformed: it should be `Authorization: Bearer rc_…`, whole");
+    token.and_then(Presented::parse).map(Some).ok_or_else(malformed)
+}
+
+fn unauthenticated(detail: &str) -> ApiError {
+    ApiError::new(ProblemType::UNAUTHENTICATED, detail)
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use raincheck_core::ProblemType;
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::problem::ApiError;
+use crate::query::malformed;
+
+/// What every request passes through, and the only layer there is: checks who is being addressed, counts, and sets the
+/// headers that every response has.
+pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let path = request.extensions().get::<MatchedPath>();
+    let route = path.and_then(|path| api.metrics.route(path.as_str())).unwrap_or("unmatched");
+    let method = request.method().clone();
+    let may_be_cached = matches!(route, "/openapi.json");
+    let mut response = match check(&api, &request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !may_be_cached {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    api.metrics.observe(&method, route, response.status(), begun.elapsed());
+    response
+}
+
+fn check(api: &Api, request: &Request) -> Result<(), ApiError> {
+    let mut hosts = request.headers().get_all(header::HOST).into_iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(malformed("a request has one Host header".to_owned()));
+    }
+    if api.settings.keyless && !(is_local_host(request.uri(), host) && is_local_origin(request.headers())) {
+        let detail = "a server without keys answers only on localhost and only to pages from there; \
+                      make a key with `raincheck key create` and send it";
+        return Err(ApiError::new(ProblemType::FORBIDDEN, detail));
+    }
+    Ok(())
+}
+
+/// Whether a request is addressed to this machine by one of its own names. If a browser was led here by a name that
+/// somebody else makes resolve to a loopback address (DNS rebinding), it says that name. Who says none is no browser.
+fn is_local_host(uri: &Uri, host: Option<&HeaderValue>) -> bool {
+    let host = host.map(|host| host.to_str().unwrap_or("?"));
+    uri.authority().map(|authority| authority.as_str()).into_iter().chain(host).all(is_loopback)
+}
+
+/// Whether a request that a page of some origin made comes from this machine.
+fn is_local_origin(headers: &HeaderMap) -> bool {
+    headers.get(header::ORIGIN).is_none_or(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        origin.split_once("://").is_some_and(|(_, authority)| is_loopback(authority))
+    })
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_has_few_names() {
+        for good in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "127.1.2.3", "[::1]:8080", "[::1]"] {
+            assert!(is_loopback(good), "{good}");
+        }
+        for bad in ["", "evil.example", "localhost.evil.example:80", "10.0.0.1", "127.0.0.1.evil.example", "0.0.0.0", "::", "?"] {
+            assert!(!is_loopback(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_told_apart() {
+        let from = |origin: &'static str| {
+            is_local_origin(&HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]))
+        };
+        assert!(is_local_origin(&HeaderMap::new()) && from("http://localhost:3000"));
+        assert!(!from("https://evil.example") && !from("null") && !from(""));
+    }
+}

@@ -1,0 +1,27 @@
+//! Jobs over HTTP.
+
+mod batch;
+mod cancel;
+mod delete;
+mod events;
+mod get;
+mod idempotency;
+mod list;
+mod request;
+mod result;
+mod retry;
+mod sse;
+mod submit;
+mod view;
+
+pub(crate) use batch::{BatchReply, BatchRequest, submit_batch};
+pub(crate) use cancel::{CancelRequest, cancel};
+pub(crate) use delete::delete;
+pub(crate) use events::{EventsPage, events};
+pub(crate) use get::get;
+pub(crate) use list::{JobsPage, list};
+pub(crate) use request::JobRequest;
+pub(crate) use result::result;
+pub(crate) use retry::retry;
+pub(crate) use submit::submit;
+pub(crate) use view::JobView;

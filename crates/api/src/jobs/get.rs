@@ -1,0 +1,25 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::JobView;
+use crate::api::Api;
+use crate::auth::{Caller, Read};
+use crate::path::JobPath;
+use crate::problem::ApiError;
+use crate::query::Query;
+use crate::reply;
+
+/// `GET /v1/jobs/{id}`: a job, at once or as soon as it has ended.
+pub(crate) async fn get(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    JobPath(id): JobPath,
+    query: Query,
+) -> Result<Response, ApiError> {
+    query.only(&["wait"])?;
+    let job = api.job(id, caller.sees(), query.wait()?).await?.ok_or_else(ApiError::no_such_job)?;
+    Ok(reply::json(StatusCode::OK, &JobView::new(&job, &api.engine)))
+}

@@ -1,0 +1,66 @@
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use raincheck_core::{ProblemType, Tenant};
+use raincheck_store::Idempotency;
+use sha2::{Digest, Sha256};
+
+use crate::problem::ApiError;
+
+/// The header with the client's own name for a request.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The header that marks an answer given to a repeated request.
+pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The longest key, in bytes.
+const LENGTH_MAX: usize = 255;
+
+/// The client's own name for a request, if it gave one.
+pub(crate) struct IdempotencyKey(Option<HeaderValue>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).into_iter();
+        let key = values.next();
+        let good = |key: &HeaderValue| (1..=LENGTH_MAX).contains(&key.len());
+        if values.next().is_some() || !key.is_none_or(good) {
+            let detail = "Idempotency-Key should be given once, with 1 to 255 characters";
+            return Err(ApiError::new(ProblemType::MALFORMED_REQUEST, detail));
+        }
+        Ok(Self(key.cloned()))
+    }
+}
+
+impl IdempotencyKey {
+    /// What the store is to remember of a request with this body.
+    pub(crate) fn single(&self, tenant: &Tenant, body: &[u8]) -> Option<Idempotency> {
+        let key = self.0.as_ref()?;
+        Some(Idempotency { key: name(tenant, key, None), fingerprint: first_half(&Sha256::digest(body)) })
+    }
+
+    /// The same for each entry of a batch, which gets a name of its own from the one of the whole.
+    pub(crate) fn batch(&self, tenant: &Tenant, body: &[u8], entries: usize) -> Vec<Option<Idempotency>> {
+        let Some(key) = self.0.as_ref() else { return vec![None; entries] };
+        let fingerprint = first_half(&Sha256::digest(body));
+        let entry = |number: usize| Some(Idempotency { key: name(tenant, key, Some(number)), fingerprint });
+        (0..entries).map(entry).collect()
+    }
+}
+
+/// 128 bits of the SHA-256 of tenant, key and entry. Neither a tenant's name nor a header has a zero byte.
+fn name(tenant: &Tenant, key: &HeaderValue, entry: Option<usize>) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update(tenant.as_str());
+    hash.update([0]);
+    hash.update(key.as_bytes());
+    if let Some(number) = entry {
+        hash.update([0]);
+        hash.update(number.to_be_bytes());
+    }
+    first_half(&hash.finalize())
+}
+
+fn first_half(hash: &[u8]) -> u128 {
+    hash.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
+}

@@ -1,0 +1,35 @@
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use raincheck_core::{JobId, ProblemType, QueueName};
+
+use crate::problem::ApiError;
+
+/// The job that a path names. Text that cannot be a job id names no job, like any other unknown one.
+pub(crate) struct JobPath(pub(crate) JobId);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(unreadable)?;
+        text.parse().map(Self).map_err(|_| ApiError::no_such_job())
+    }
+}
+
+/// The queue that a path names.
+pub(crate) struct QueuePath(pub(crate) QueueName);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(unreadable)?;
+        let no_queue = |error| ApiError::new(ProblemType::NOT_FOUND, format!("no queue can have this name: {error}"));
+        text.parse().map(Self).map_err(no_queue)
+    }
+}
+
+fn unreadable(_: PathRejection) -> ApiError {
+    ApiError::new(ProblemType::MALFORMED_REQUEST, "the path is not percent-encoded UTF-8")
+}

@@ -1,0 +1,251 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use raincheck_core::{Class, JobId, Problem, ProblemType};
+use raincheck_engine::SubmitError;
+use raincheck_store::StoreError;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The media type of problems (RFC 9457).
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+/// When to come back to a server that has too much to write: it writes what waits many times a second.
+const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// When to come back to a server that is stopping: by then another has taken over, or it has started again.
+const STOPPING_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What became of what a request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// It was done, or is durably on its way: the problem is that of the job.
+    Accepted,
+    /// It was surely not done.
+    Rejected,
+    /// It may or may not have been done.
+    Unknown,
+}
+
+/// A problem on its way to a client. Boxed, because results are mostly good.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError(Box<Told>);
+
+#[derive(Clone, Debug)]
+struct Told {
+    problem: Problem,
+    status: StatusCode,
+    outcome: Outcome,
+    retry_after: Option<Duration>,
+    job: Option<JobId>,
+}
+
+/// A problem as JSON (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemBody<'a> {
+    /// Stable name of the sort of problem: a URN. docs/problems has a page for each.
+    #[serde(rename = "type")]
+    type_uri: &'a str,
+    /// The sort of problem in a few words.
+    title: &'a str,
+    /// The status of the response.
+    status: u16,
+    /// What was wrong this time, and how to mend it.
+    detail: &'a str,
+    /// Where in the request body: a JSON pointer (RFC 6901).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+    /// The job it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// What became of what the request asked for.
+    outcome: Outcome,
+}
+
+/// The one table from classes of problems to status codes.
+pub(crate) fn status(class: Class) -> StatusCode {
+    match class {
+        Class::Malformed => StatusCode::BAD_REQUEST,
+        Class::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Class::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Class::Forbidden => StatusCode::FORBIDDEN,
+        Class::NotFound => StatusCode::NOT_FOUND,
+        Class::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Class::Gone => StatusCode::GONE,
+        Class::Conflict => StatusCode::CONFLICT,
+        Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Class::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Class::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Class::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        Class::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl ApiError {
+    /// A problem of this type; `detail` says what was wrong this time and how to mend it.
+    pub(crate) fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        Problem::new(problem_type, detail).into()
+    }
+
+    /// There is no such job for the caller. Says nothing of the id, so that no answer tells an unknown job from another
+    /// tenant's.
+    pub(crate) fn no_such_job() -> Self {
+        let detail = "there is no such job, or it is not yours; a job that has ended is forgotten after its retention";
+        Self::new(ProblemType::NOT_FOUND, detail)
+    }
+
+    /// The problem that a job ended with, told to somebody who asked for its result. `failed dependency` rather than a
+    /// server error: nothing is wrong with the server, and asking again will not help.
+    pub(crate) fn of_job(job: JobId, problem: Problem) -> Self {
+        let status = if problem.class == Class::Gone { StatusCode::GONE } else { StatusCode::FAILED_DEPENDENCY };
+        Self(Box::new(Told { problem, status, outcome: Outcome::Accepted, retry_after: None, job: Some(job) }))
+    }
+
+    /// Says when to come back.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// The problem belongs to entry `number` of a batch.
+    pub(crate) fn of_entry(mut self, number: usize) -> Self {
+        if let Some(pointer) = &mut self.0.problem.pointer {
+            *pointer = format!("/jobs/{number}{pointer}");
+        }
+        self
+    }
+
+    /// When to come back, if that helps.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// As it is told to a client.
+    pub(crate) fn body(&self) -> ProblemBody<'_> {
+        let Told { problem, status, outcome, job, .. } = &*self.0;
+        ProblemBody {
+            type_uri: &problem.type_uri,
+            title: &problem.title,
+            status: status.as_u16(),
+            detail: &problem.detail,
+            pointer: problem.pointer.as_deref(),
+            instance: job.map(|job| format!("/v1/jobs/{job}")),
+            outcome: *outcome,
+        }
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        let (status, outcome) = (status(problem.class), Outcome::Rejected);
+        Self(Box::new(Told { problem, status, outcome, retry_after: None, job: None }))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    /// What a store says of itself is for the operator's log; the client learns what it means for the request.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Overloaded => {
+                let detail = "more is being asked than can be made durable; come back after Retry-After";
+                Self::new(ProblemType::OVERLOADED, detail).retry_after(OVERLOADED_RETRY_AFTER)
+            }
+            StoreError::Stopped => {
+                let detail = "the server is about to stop; come back after Retry-After";
+                Self::new(ProblemType::SHUTTING_DOWN, detail).retry_after(STOPPING_RETRY_AFTER)
+            }
+            StoreError::Full => {
+                let detail = "the disk of the server is full; its operator has to make room, then the same request works";
+                Self::new(ProblemType::STORAGE_FULL, detail)
+            }
+            StoreError::Unknown(cause) => {
+                tracing::error!(%cause, "a write failed in a way that leaves open whether it happened");
+                let detail = "a write failed, and whether it happened is unknown; repeat the request with the same \
+                              Idempotency-Key, which gives the same job if it was accepted";
+                let mut error = Self::new(ProblemType::OUTCOME_UNKNOWN, detail);
+                error.0.outcome = Outcome::Unknown;
+                error
+            }
+            StoreError::Unreadable(cause) => {
+                tracing::error!(%cause, "the store could not be read");
+                Self::new(ProblemType::INTERNAL, "what is stored could not be read; the server's log says more")
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(problem) => problem.into(),
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Quota { waiting, limit, retry_after } => {
+                let detail = format!("{waiting} jobs are waiting, and {limit} may; come back after Retry-After");
+                Self::new(ProblemType::QUOTA_REACHED, detail).retry_after(retry_after)
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.0.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(wait) = self.0.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(spread(wait)));
+        }
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// A wait in whole seconds, at least one, a quarter longer or shorter, so that those who were turned away together do not
+/// come back together. Walks evenly through that range instead of rolling dice, which spreads better.
+pub(crate) fn spread(wait: Duration) -> u64 {
+    /// 2^32 divided by the golden ratio: its multiples fall evenly.
+    const STEP: u32 = 0x9E37_79B9;
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = f64::from(TURN.fetch_add(STEP, Ordering::Relaxed)) / f64::from(u32::MAX);
+    let seconds = wait.mul_f64(0.75 + turn / 2.0).as_secs_f64().ceil().max(1.0);
+    Duration::from_secs_f64(seconds).as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_spread_by_a_quarter_either_way() {
+        let waits: Vec<u64> = (0..100).map(|_| spread(Duration::from_secs(100))).collect();
+        assert!(waits.iter().all(|wait| (75..=126).contains(wait)), "{waits:?}");
+        assert!(waits.iter().max() > waits.iter().min().map(|least| least + 40).as_ref(), "{waits:?}");
+        assert_eq!(spread(Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn only_an_unknown_outcome_is_told_as_one() {
+        let outcome = |error: StoreError| ApiError::from(error).0.outcome;
+        assert_eq!(outcome(StoreError::Unknown("EIO".into())), Outcome::Unknown);
+        for error in [StoreError::Overloaded, StoreError::Full, StoreError::Stopped] {
+            assert_eq!(outcome(error), Outcome::Rejected);
+        }
+    }
+
+    #[test]
+    fn nothing_internal_is_told() {
+        for error in [StoreError::Unknown("/secret/path".into()), StoreError::Unreadable("/secret/path".into())] {
+            let body = serde_json::to_string(&ApiError::from(error).body()).unwrap();
+            assert!(!body.contains("secret"), "{body}");
+        }
+    }
+}
