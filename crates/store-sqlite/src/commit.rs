@@ -140,9 +140,11 @@ impl Committer<'_> {
                 }
             }
         }
-        self.writer.tables.idempotency.flush().map_err(|error| {
-            if crate::fault::is_full(&error) { Setback::Full } else { Setback::Unknown(error) }
-        })
+        self.writer
+            .tables
+            .idempotency
+            .flush()
+            .map_err(|error| if crate::fault::is_full(&error) { Setback::Full } else { Setback::Unknown(error) })
     }
 
     fn has_space(&self) -> bool {

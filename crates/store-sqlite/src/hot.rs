@@ -76,7 +76,8 @@ pub(crate) fn write(tables: &mut Tables<'_>, before: &Hot, after: &Hot, events: 
     if let Some(outcome) = outcome {
         tables.live.delete(key)?;
         tables.finished.insert(after, outcome)
-    } else if before.life.lease.is_none() || after.life.lease.is_none() || events.is_empty() != same_log(before, after) {
+    } else if before.life.lease.is_none() || after.life.lease.is_none() || events.is_empty() != same_log(before, after)
+    {
         tables.live.update(after)
     } else if events.is_empty() {
         tables.live.update_lease(after)

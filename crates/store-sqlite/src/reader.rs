@@ -29,7 +29,9 @@ impl Readers {
             let connection = connect(path, Purpose::Read)?;
             let waiting = Arc::clone(&waiting);
             let thread = std::thread::Builder::new().name(format!("raincheck-read-{number}"));
-            thread.spawn(move || serve(&connection, &waiting)).map_err(|error| OpenError::Database(error.to_string()))?;
+            thread
+                .spawn(move || serve(&connection, &waiting))
+                .map_err(|error| OpenError::Database(error.to_string()))?;
         }
         Ok(Self { reads })
     }

@@ -46,9 +46,5 @@ fn version(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let empty = version == 0 && application == 0 && tables == 0;
-    if empty || application == APPLICATION_ID {
-        Ok(version)
-    } else {
-        Err(OpenError::Foreign { path: path.to_owned() })
-    }
+    if empty || application == APPLICATION_ID { Ok(version) } else { Err(OpenError::Foreign { path: path.to_owned() }) }
 }

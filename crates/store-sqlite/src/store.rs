@@ -155,9 +155,8 @@ impl Store for SqliteStore {
 
     async fn get(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Job>, StoreError> {
         let tenant = tenant.cloned();
-        let found = self.read(move |connection, names| {
-            read::job::get(connection, job, tenant.as_ref().map(Tenant::as_str), names)
-        });
+        let found = self
+            .read(move |connection, names| read::job::get(connection, job, tenant.as_ref().map(Tenant::as_str), names));
         found.await?.map(|found| found.into_job(&self.shared.names)).transpose()
     }
 

@@ -19,12 +19,7 @@ pub(crate) struct Writer<'c> {
 
 impl Writer<'_> {
     /// Tells a job, which must be this one, to change. Decides and, unless refused, does it.
-    pub(crate) fn command(
-        &mut self,
-        job: JobId,
-        command: Command,
-        now: Time,
-    ) -> Result<Result<Life, Refusal>, Fault> {
+    pub(crate) fn command(&mut self, job: JobId, command: Command, now: Time) -> Result<Result<Life, Refusal>, Fault> {
         self.command_by_key(job.key(), Some(job), command, now)
     }
 

@@ -1,1 +1,137 @@
-//! The suite that defines what a store is.
+//! The suite that defines what a store is. Each case is an async function over a [`Backend`]; [`conformance!`] makes a
+//! test of each.
+//!
+//! [`conformance!`]: crate::conformance!
+
+pub mod accept;
+pub mod admin;
+pub mod attempt;
+pub mod cancel;
+pub mod claim;
+pub mod differential;
+pub mod list;
+pub mod log;
+pub mod observer;
+pub mod reopen;
+pub mod retention;
+mod world;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Limits, Observer, Store};
+
+/// A place where a store can be opened, empty at first.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Opens the store.
+    async fn open(&self, limits: Limits, observer: Arc<dyn Observer>) -> Arc<dyn Store>;
+
+    /// Whether what was stored is there again when the store is closed and opened once more.
+    fn is_durable(&self) -> bool;
+}
+
+/// Makes a test of each case of the suite. The expression gives a new [`Backend`](crate::conformance::Backend).
+#[macro_export]
+macro_rules! conformance {
+    ($backend:expr) => {
+        $crate::conformance! { @cases $backend;
+            accept {
+                a_job_is_accepted_as_it_was_asked_for,
+                the_same_request_under_the_same_key_gives_the_same_job,
+                another_request_under_the_same_key_is_told,
+                two_of_one_batch_under_the_same_key_give_one_job,
+                keys_of_other_tenants_are_other_keys,
+                a_key_is_forgotten_after_its_window_and_not_before,
+                a_key_is_forgotten_with_its_job,
+                a_key_outlives_the_end_of_its_job,
+                a_tenant_may_have_so_many_jobs_waiting,
+                the_server_may_have_so_many_jobs_waiting,
+                so_many_keys_are_remembered,
+                ids_grow_even_when_the_clock_steps_back,
+            }
+            claim {
+                urgent_jobs_come_first_and_a_lower_priority_gets_its_share,
+                tenants_take_turns,
+                only_wanted_kinds_are_given_and_no_more_than_wanted,
+                a_paused_queue_gives_nothing_until_it_is_resumed,
+                a_job_is_not_given_before_its_time,
+                a_clock_that_steps_back_delays_a_job_but_loses_none,
+                a_claim_gives_input_and_lease,
+                a_job_past_its_deadline_expires_when_claimed,
+                place_and_queues_tell_what_waits,
+                a_job_is_given_to_one_worker_only,
+            }
+            attempt {
+                a_stale_token_changes_nothing,
+                a_guessed_id_changes_nothing,
+                a_heartbeat_keeps_the_lease_and_never_shortens_it,
+                a_lapsed_lease_gives_the_job_back,
+                the_third_lost_lease_quarantines,
+                the_leases_of_a_dead_worker_lapse_at_once,
+                a_failed_attempt_is_tried_again_after_its_backoff,
+                an_attempt_that_cannot_succeed_is_not_tried_again,
+                retry_after_is_respected,
+                a_released_attempt_costs_nothing,
+                progress_never_falls_within_an_attempt,
+                steps_are_given_to_later_attempts,
+                an_ended_job_stays_as_it_is,
+            }
+            cancel {
+                a_waiting_job_ends_at_once,
+                a_scheduled_job_ends_at_once,
+                a_job_between_attempts_ends_at_once,
+                a_running_job_is_asked_to_stop,
+                a_result_that_came_all_the_same_is_kept,
+                an_ended_job_says_how_it_ended,
+                another_tenants_job_is_unknown,
+            }
+            log {
+                a_log_has_no_gaps_and_one_end,
+                a_log_is_read_page_by_page,
+                a_page_is_about_a_mebibyte_at_most,
+                the_result_is_the_text_that_was_given,
+                another_tenants_log_is_hidden,
+            }
+            list {
+                newest_come_first_page_by_page,
+                filters_narrow_it,
+                a_job_whose_time_has_come_is_listed_as_queued,
+                outcomes_are_left_out_and_progress_is_not,
+            }
+            retention {
+                an_ended_job_is_forgotten_when_its_retention_ends,
+                a_sweep_does_no_more_than_it_may,
+                a_deadline_ends_a_waiting_job,
+                a_deadline_is_not_swept_while_the_job_runs,
+                a_deleted_job_is_gone_with_all_that_belongs_to_it,
+                a_job_that_has_not_ended_cannot_be_deleted,
+            }
+            admin {
+                keys_are_kept_found_and_revoked,
+                a_closed_store_refuses_everything,
+            }
+            observer {
+                each_event_is_told_once_in_order,
+                a_refused_change_is_not_told,
+            }
+            reopen {
+                everything_acknowledged_is_there_again,
+                what_waited_waits_again_in_its_order,
+                what_ran_runs_on_under_the_same_lease,
+                keys_stand_for_the_same_jobs_again,
+                ids_go_on_growing,
+            }
+        }
+    };
+    (@cases $backend:expr; $($module:ident { $($case:ident),+ $(,)? })+) => {
+        $(mod $module {
+            use super::*;
+            $(#[tokio::test]
+            async fn $case() {
+                $crate::conformance::$module::$case(&$backend).await;
+            })+
+        })+
+    };
+}

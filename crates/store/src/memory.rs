@@ -15,6 +15,8 @@ use crate::{
 
 /// How many jobs a call of `list` looks at.
 const LIST_LOOKS_AT: usize = 10_000;
+/// A page of a log ends after about so many bytes.
+const LOG_PAGE_BYTES: usize = 1 << 20;
 
 /// The model of a store: all promises but durability. It is what tests and simulations run on, what other stores are
 /// compared with, and `raincheck serve --store memory` for trials.
@@ -109,11 +111,13 @@ impl Inner {
     fn command(
         &mut self,
         key: JobKey,
+        id: Option<JobId>,
         command: Command,
         now: Time,
         changes: &mut Vec<Change>,
     ) -> Result<Life, Refusal> {
-        let Some(entry) = self.jobs.get_mut(&key) else { return Err(Refusal::LeaseLost) };
+        let entry = self.jobs.get_mut(&key).filter(|entry| id.is_none_or(|id| id == entry.id));
+        let Some(entry) = entry else { return Err(Refusal::LeaseLost) };
         let Decision { life, events } = decide(&entry.life, &entry.spec.rules(), command, now)?;
         let before = std::mem::replace(&mut entry.life, life.clone());
         if let Some(Event { body: EventBody::Finished(outcome), .. }) = events.last() {
@@ -220,7 +224,7 @@ impl Inner {
             while given < want.max {
                 let Some((key, _)) = self.ready.take(&want.kind) else { break };
                 let command = Command::Claim { worker: request.worker.clone(), until: now.after(request.lease) };
-                let claimed = self.command(key, command, now, changes);
+                let claimed = self.command(key, None, command, now, changes);
                 if let (Err(_), Some(entry)) = (&claimed, self.jobs.get(&key)) {
                     // Made ready by somebody whose clock is ahead: it goes on waiting.
                     let (spec, life) = (Arc::clone(&entry.spec), entry.life.clone());
@@ -257,7 +261,7 @@ impl Store for MemoryStore {
         self.change(|inner, changes| {
             let beat = |beat: Beat| {
                 let command = Command::Heartbeat { fence: beat.fence, until: beat.until };
-                let life = inner.command(beat.job.key(), command, now, changes)?;
+                let life = inner.command(beat.job.key(), Some(beat.job), command, now, changes)?;
                 Ok(Beaten { cancel_requested: life.cancel_requested })
             };
             beats.into_iter().map(beat).collect()
@@ -268,7 +272,7 @@ impl Store for MemoryStore {
         self.change(|inner, changes| {
             let append = |append: Append| {
                 let command = Command::Append { fence: append.fence, notes: append.notes };
-                inner.command(append.job.key(), command, now, changes).map(|life| life.last_seq)
+                inner.command(append.job.key(), Some(append.job), command, now, changes).map(|life| life.last_seq)
             };
             appends.into_iter().map(append).collect()
         })
@@ -278,7 +282,7 @@ impl Store for MemoryStore {
         self.change(|inner, changes| {
             let finish = |finish: Finish| {
                 let Finish { job, fence, notes, ending, dice } = finish;
-                inner.command(job.key(), Command::Finish { fence, notes, ending, dice }, now, changes)
+                inner.command(job.key(), Some(job), Command::Finish { fence, notes, ending, dice }, now, changes)
             };
             finishes.into_iter().map(finish).collect()
         })
@@ -290,7 +294,13 @@ impl Store for MemoryStore {
                 if inner.find(cancel.job, cancel.tenant.as_ref()).is_none() {
                     return Cancelled::Unknown;
                 }
-                match inner.command(cancel.job.key(), Command::Cancel { reason: cancel.reason }, now, changes) {
+                match inner.command(
+                    cancel.job.key(),
+                    Some(cancel.job),
+                    Command::Cancel { reason: cancel.reason },
+                    now,
+                    changes,
+                ) {
                     Ok(life) => Cancelled::Done(life),
                     Err(Refusal::Finished(state)) => Cancelled::Finished(state),
                     Err(_) => Cancelled::Unknown,
@@ -314,7 +324,7 @@ impl Store for MemoryStore {
         self.change(|inner, changes| {
             let held = |key: &JobKey| inner.jobs[key].life.lease.as_ref().is_some_and(|lease| lease.worker == *worker);
             let keys: Vec<JobKey> = inner.leases.iter().map(|(_, key)| *key).filter(held).collect();
-            keys.iter().filter(|key| inner.command(**key, Command::WorkerDied, now, changes).is_ok()).count()
+            keys.iter().filter(|key| inner.command(**key, None, Command::WorkerDied, now, changes).is_ok()).count()
         })
     }
 
@@ -324,8 +334,8 @@ impl Store for MemoryStore {
             let expired = due(&inner.deadlines, max, now);
             let forgotten = due(&inner.retention, max, now);
             inner.idempotency.expire(now);
-            lapsed.iter().for_each(|key| drop(inner.command(*key, Command::Lapse, now, changes)));
-            expired.iter().for_each(|key| drop(inner.command(*key, Command::Expire, now, changes)));
+            lapsed.iter().for_each(|key| drop(inner.command(*key, None, Command::Lapse, now, changes)));
+            expired.iter().for_each(|key| drop(inner.command(*key, None, Command::Expire, now, changes)));
             forgotten.iter().for_each(|key| inner.forget(*key));
             let (lapsed, expired, forgotten) = (lapsed.len(), expired.len(), forgotten.len());
             Swept { lapsed, expired, forgotten, more: lapsed.max(expired).max(forgotten) >= max }
@@ -352,8 +362,19 @@ impl Store for MemoryStore {
         max: usize,
     ) -> Result<Option<LogPage>, StoreError> {
         let inner = self.open()?;
+        let bytes = |event: &Event| match &event.body {
+            EventBody::Output(output) => output.as_str().len(),
+            EventBody::Step(step) => step.result.as_str().len(),
+            _ => 0,
+        };
+        let mut full = 0;
+        let fits = |event: &&Event| {
+            let open = full < LOG_PAGE_BYTES;
+            full += bytes(event);
+            open
+        };
         Ok(inner.find(job, tenant).map(|entry| LogPage {
-            events: entry.log.iter().filter(|event| event.seq > after).take(max).cloned().collect(),
+            events: entry.log.iter().filter(|event| event.seq > after).take(max).take_while(fits).cloned().collect(),
             last_seq: entry.life.last_seq,
             ended: entry.life.state.is_final(),
         }))

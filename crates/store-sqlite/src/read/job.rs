@@ -45,7 +45,8 @@ impl Found {
 
 /// The columns of a job, live or finished, but for its outcome.
 pub(crate) fn columns() -> String {
-    let of = |table: &str| life::COLUMNS.split(", ").map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ");
+    let of =
+        |table: &str| life::COLUMNS.split(", ").map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ");
     format!(
         "accepted.key, {}, {}, live.worker, live.lease_until, {}, finished.finished_at, finished.expires_at",
         accepted::COLUMNS,

@@ -27,7 +27,9 @@ pub(crate) fn read(
     if page.wants(1) {
         page.push(accepted(&found, names)?, 0)?;
     }
-    if page.wants(FIRST_START_SEQ) && let Some(event) = first_start(&found) {
+    if page.wants(FIRST_START_SEQ)
+        && let Some(event) = first_start(&found)
+    {
         page.push(event, 0)?;
     }
     let stored_until = if ended { last_seq - 1 } else { last_seq };

@@ -79,7 +79,9 @@ impl<'c> Finished<'c> {
 /// The outcome that a row holds for its state.
 pub(crate) fn outcome(state: State, text: Option<&str>) -> Result<Outcome, StoreError> {
     match (state, text) {
-        (State::Completed, Some(result)) => Json::from_text(result.to_owned()).map(Outcome::Completed).map_err(unreadable),
+        (State::Completed, Some(result)) => {
+            Json::from_text(result.to_owned()).map(Outcome::Completed).map_err(unreadable)
+        }
         (State::Failed, Some(problem)) => serde_json::from_str(problem).map(Outcome::Failed).map_err(unreadable),
         (State::Cancelled, reason) => Ok(Outcome::Cancelled(reason.map(str::to_owned))),
         (State::Expired, None) => Ok(Outcome::Expired),

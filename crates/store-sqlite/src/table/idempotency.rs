@@ -21,9 +21,8 @@ impl<'c> Keys<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             insert: connection.prepare("INSERT INTO idempotency VALUES (?1, ?2, ?3)")?,
-            find: connection.prepare(
-                "SELECT first, entries FROM idempotency WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
-            )?,
+            find: connection
+                .prepare("SELECT first, entries FROM idempotency WHERE first <= ?1 ORDER BY first DESC LIMIT 1")?,
             update: connection.prepare("UPDATE idempotency SET entries = ?2 WHERE first = ?1")?,
             expire: connection.prepare("DELETE FROM idempotency WHERE first <= ?1 AND last <= ?1")?,
             pending: Vec::new(),

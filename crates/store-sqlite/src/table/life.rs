@@ -45,9 +45,7 @@ fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Stored> {
 /// Reads a row of `live`: the common columns, worker, lease_until.
 pub(crate) fn read_live(row: &Row<'_>, at: usize) -> rusqlite::Result<Stored> {
     let mut stored = read(row, at)?;
-    if let (Some(worker), Some(until)) =
-        (column::worker(row, at + WIDTH)?, column::time_if_any(row, at + WIDTH + 1)?)
-    {
+    if let (Some(worker), Some(until)) = (column::worker(row, at + WIDTH)?, column::time_if_any(row, at + WIDTH + 1)?) {
         stored.life.lease = Some(Lease { worker, until });
     }
     Ok(stored)

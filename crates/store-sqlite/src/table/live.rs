@@ -64,7 +64,13 @@ impl<'c> Live<'c> {
         })
     }
 
-    pub(crate) fn insert(&mut self, key: JobKey, life: &Life, line: LineIds, deadline: Option<Time>) -> rusqlite::Result<()> {
+    pub(crate) fn insert(
+        &mut self,
+        key: JobKey,
+        life: &Life,
+        line: LineIds,
+        deadline: Option<Time>,
+    ) -> rusqlite::Result<()> {
         self.insert.execute(params![
             key.as_i64(),
             state_number(life.state),

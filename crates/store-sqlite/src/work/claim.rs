@@ -79,13 +79,7 @@ impl Work for Claim {
 
 impl Writer<'_> {
     /// Leases a job that was taken from the ready set; `None` if it is past its deadline, or not ready after all.
-    fn lease(
-        &mut self,
-        key: JobKey,
-        line: &Line,
-        claim: &ClaimRequest,
-        now: Time,
-    ) -> Result<Option<LeasedJob>, Fault> {
+    fn lease(&mut self, key: JobKey, line: &Line, claim: &ClaimRequest, now: Time) -> Result<Option<LeasedJob>, Fault> {
         let missing = || StoreError::Unreadable("a waiting job is missing".into());
         let mut job = self.tables.live.get(key, true)?.ok_or_else(missing)?;
         let (request, input) = (job.request.clone(), job.input.take().unwrap_or_default());

@@ -1,0 +1,258 @@
+//! The same operations on two stores leave the same behind. Operations are drawn from a seed, so that a run that
+//! differed can be had again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use raincheck_core::{
+    Dice, Ending, Fence, JobId, Note, Priority, Progress, Retry, Spec, StepRecord, Time, Want, WorkerId,
+};
+use serde_json::json;
+
+use super::world::{START, input, problem, spec};
+use crate::{Acceptance, Append, Beat, Cancel, ClaimRequest, Filter, Finish, Idempotency, NewJob, Store};
+
+/// A small generator of numbers (SplitMix64): chance that can be had again.
+#[derive(Debug)]
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn of<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        let bound = u64::try_from(items.len()).ok().filter(|len| *len > 0)?;
+        items.get(usize::try_from(self.below(bound)).ok()?)
+    }
+}
+
+struct Run {
+    left: Arc<dyn Store>,
+    right: Arc<dyn Store>,
+    chance: Chance,
+    now: Time,
+    jobs: Vec<JobId>,
+    /// Every lease ever given, so that stale ones are tried as well.
+    leases: Vec<(JobId, Fence)>,
+}
+
+/// Does so many random operations on both, which must begin empty, and compares every answer and all that is left.
+///
+/// # Panics
+/// If they differ.
+pub async fn same_operations_same_logs(left: Arc<dyn Store>, right: Arc<dyn Store>, seed: u64, operations: usize) {
+    let chance = Chance(seed);
+    let mut run = Run { left, right, chance, now: START, jobs: Vec::new(), leases: Vec::new() };
+    for number in 0..operations {
+        run.step().await;
+        if number % 500 == 499 {
+            run.compare().await;
+        }
+    }
+    run.compare().await;
+}
+
+/// Calls both stores, and makes sure that they say the same.
+macro_rules! both {
+    ($run:expr, $store:ident => $call:expr) => {{
+        let left = {
+            let $store = &*$run.left;
+            $call.await
+        };
+        let right = {
+            let $store = &*$run.right;
+            $call.await
+        };
+        assert_eq!(format!("{left:?}"), format!("{right:?}"));
+        left.unwrap()
+    }};
+}
+
+impl Run {
+    async fn step(&mut self) {
+        self.now = self.now.after(Duration::from_millis(self.chance.below(400)));
+        match self.chance.below(20) {
+            0..5 => self.accept().await,
+            5..9 => self.claim().await,
+            9..13 => self.finish().await,
+            13..15 => self.append().await,
+            15 => self.beat().await,
+            16 => self.cancel().await,
+            17 => self.sweep().await,
+            18 => self.delete().await,
+            _ => self.rest().await,
+        }
+    }
+
+    fn new_job(&mut self) -> NewJob {
+        let chance = &mut self.chance;
+        let pick = |chance: &mut Chance, words: &[&str]| chance.of(words).copied().unwrap_or("a").to_owned();
+        let later = if chance.one_in(4) { chance.below(5_000) } else { 0 };
+        let deadline = chance.one_in(4).then(|| chance.below(20_000));
+        let spec = Spec {
+            kind: pick(chance, &["echo", "scan"]).parse().unwrap(),
+            queue: pick(chance, &["echo", "slow", "fast"]).parse().unwrap(),
+            priority: Priority::new(u8::try_from(chance.below(10)).unwrap()).unwrap(),
+            tenant: pick(chance, &["default", "a", "b"]).parse().unwrap(),
+            created_at: self.now,
+            run_at: self.now.after(Duration::from_millis(later)),
+            deadline: deadline.map(|wait| self.now.after(Duration::from_millis(wait))),
+            max_attempts: u32::try_from(chance.below(4)).unwrap(),
+            retention_ms: chance.below(30_000),
+            ..spec()
+        };
+        let key = u128::from(chance.below(300));
+        let idempotency =
+            chance.one_in(2).then(|| Idempotency { key: key << 100 | key, fingerprint: u128::from(chance.below(2)) });
+        NewJob { spec: Arc::new(spec), input: input(chance.below(9)), random: chance.next(), idempotency }
+    }
+
+    async fn accept(&mut self) {
+        let count = 1 + self.chance.below(4);
+        let batch: Vec<NewJob> = (0..count).map(|_| self.new_job()).collect();
+        for answer in both!(self, store => store.accept(batch.clone(), self.now)) {
+            if let Acceptance::New(job) = answer {
+                self.jobs.push(job.id);
+            }
+        }
+    }
+
+    fn worker(&mut self) -> WorkerId {
+        WorkerId::new(self.chance.of(&["w1", "w2", "w3"]).copied().unwrap_or_default())
+    }
+
+    async fn claim(&mut self) {
+        let mut wants = Vec::new();
+        for kind in ["echo", "scan"] {
+            wants.push(Want { kind: kind.parse().unwrap(), max: usize::try_from(self.chance.below(4)).unwrap() });
+        }
+        let lease = Duration::from_millis(1_000 + self.chance.below(5_000));
+        let request = ClaimRequest { worker: self.worker(), wants, lease };
+        let claims = both!(self, store => store.claim(request.clone(), self.now));
+        self.leases.extend(claims.jobs.iter().map(|claimed| (claimed.job.id, claimed.job.life.fence)));
+    }
+
+    fn lease(&mut self) -> Option<(JobId, Fence)> {
+        let recent = self.leases.len().saturating_sub(12);
+        let from = if self.chance.one_in(8) { 0 } else { recent };
+        self.chance.of(&self.leases[from..]).copied()
+    }
+
+    fn notes(&mut self) -> Vec<Note> {
+        let chance = &mut self.chance;
+        let note = |chance: &mut Chance| match chance.below(3) {
+            0 => Note::Progress(Progress::counted(chance.below(100), 100, "on it")),
+            1 => Note::Output(json!({"chunk": chance.below(1_000)}).into()),
+            _ => {
+                let name = format!("step {}", chance.below(1_000));
+                Note::Step(StepRecord { name, result: json!([chance.below(9)]).into() })
+            }
+        };
+        (0..chance.below(4)).map(|_| note(chance)).collect()
+    }
+
+    async fn finish(&mut self) {
+        let Some((job, fence)) = self.lease() else { return };
+        let retry = match self.chance.below(3) {
+            0 => Retry::Backoff,
+            1 => Retry::After(Duration::from_millis(self.chance.below(3_000))),
+            _ => Retry::Never,
+        };
+        let ending = match self.chance.below(8) {
+            0..3 => Ending::Completed(json!({"n": self.chance.below(9)}).into()),
+            3..5 => Ending::Failed { problem: problem(), retry },
+            5 => Ending::Cancelled,
+            6 => Ending::Expired,
+            _ => Ending::Released,
+        };
+        let dice = Dice(u32::try_from(self.chance.below(1 << 32)).unwrap());
+        let finish = Finish { job, fence, notes: self.notes(), ending, dice };
+        both!(self, store => store.finish(vec![finish.clone()], self.now));
+    }
+
+    async fn append(&mut self) {
+        let Some((job, fence)) = self.lease() else { return };
+        let append = Append { job, fence, notes: self.notes() };
+        both!(self, store => store.append(vec![append.clone()], self.now));
+    }
+
+    async fn beat(&mut self) {
+        let Some((job, fence)) = self.lease() else { return };
+        let until = self.now.after(Duration::from_millis(self.chance.below(5_000)));
+        both!(self, store => store.heartbeat(vec![Beat { job, fence, until }], self.now));
+    }
+
+    async fn cancel(&mut self) {
+        let Some(job) = self.chance.of(&self.jobs).copied() else { return };
+        let tenant = self.chance.one_in(3).then(|| "a".parse().unwrap());
+        let cancel = Cancel { job, tenant, reason: self.chance.one_in(2).then(|| "why".to_owned()) };
+        both!(self, store => store.cancel(vec![cancel.clone()], self.now));
+    }
+
+    async fn sweep(&mut self) {
+        let max = usize::try_from(1 + self.chance.below(6)).unwrap();
+        both!(self, store => store.sweep(max, self.now));
+    }
+
+    async fn delete(&mut self) {
+        let Some(job) = self.chance.of(&self.jobs).copied() else { return };
+        both!(self, store => store.delete(job, None));
+    }
+
+    /// What is rare.
+    async fn rest(&mut self) {
+        match self.chance.below(4) {
+            0 => {
+                let worker = self.worker();
+                both!(self, store => store.worker_died(&worker, self.now));
+            }
+            1 => {
+                let queue = self.chance.of(&["echo", "slow"]).copied().unwrap_or("echo").parse().unwrap();
+                let paused = self.chance.one_in(3);
+                both!(self, store => store.set_paused(&queue, paused));
+            }
+            _ => {
+                let Some(job) = self.chance.of(&self.jobs).copied() else { return };
+                let (after, max) = (self.chance.below(6), usize::try_from(self.chance.below(6)).unwrap());
+                both!(self, store => store.read_log(job, None, after, max));
+            }
+        }
+    }
+
+    /// All that is left of every job.
+    async fn compare(&self) {
+        assert_eq!((self.left.waiting(), self.left.queues()), (self.right.waiting(), self.right.queues()));
+        for job in &self.jobs {
+            both!(self, store => store.read_log(*job, None, 0, usize::MAX));
+            both!(self, store => store.input(*job));
+            both!(self, store => store.steps(*job));
+            if let Some(job) = both!(self, store => store.get(*job, None)) {
+                assert_eq!(self.left.place(&job), self.right.place(&job));
+            }
+        }
+        for tenant in [None, Some("a".parse().unwrap())] {
+            let mut before = None;
+            loop {
+                let filter = Filter { tenant: tenant.clone(), before, ..Filter::default() };
+                let page = both!(self, store => store.list(filter.clone(), 7, self.now));
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+}
