@@ -72,7 +72,7 @@ impl Committer<'_> {
     /// Commits a batch, or settles for each of its calls why not.
     fn commit(&mut self, batch: &mut [Box<dyn AnyCall>]) {
         if batch.iter().any(|call| call.accepts()) && !self.has_space() {
-            refuse(batch, StoreError::Full, |call| call.accepts());
+            refuse(batch, &StoreError::Full, |call| call.accepts());
         }
         while batch.iter().any(|call| !call.is_refused()) {
             match self.attempt(batch) {
@@ -82,11 +82,11 @@ impl Committer<'_> {
                     tracing::warn!("the disk is full");
                     // Those that run may finish, which needs little: they are tried again without the new jobs.
                     let accepts = batch.iter().any(|call| call.accepts() && !call.is_refused());
-                    refuse(batch, StoreError::Full, |call| call.accepts() || !accepts);
+                    refuse(batch, &StoreError::Full, |call| call.accepts() || !accepts);
                 }
                 Err(Setback::Unknown(error)) => {
                     self.shared.fail(&error.to_string());
-                    refuse(batch, StoreError::Unknown(error.to_string()), |_| true);
+                    refuse(batch, &StoreError::Unknown(error.to_string()), |_| true);
                 }
             }
         }
@@ -169,7 +169,7 @@ fn gather(first: Message, calls: &Receiver<Message>, batch: &mut Vec<Box<dyn Any
     true
 }
 
-fn refuse(batch: &mut [Box<dyn AnyCall>], error: StoreError, which: impl Fn(&dyn AnyCall) -> bool) {
+fn refuse(batch: &mut [Box<dyn AnyCall>], error: &StoreError, which: impl Fn(&dyn AnyCall) -> bool) {
     for call in batch.iter_mut().filter(|call| !call.is_refused()) {
         if which(&**call) {
             call.refuse(error.clone());

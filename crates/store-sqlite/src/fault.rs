@@ -23,6 +23,7 @@ pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
 }
 
 /// What a row that holds something impossible is told as.
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn unreadable(error: impl ToString) -> StoreError {
     StoreError::Unreadable(error.to_string())
 }

@@ -19,7 +19,7 @@ pub(crate) struct Accept {
 /// What became of one of them. A job that was there before is still to be made of its rows, by the caller.
 pub(crate) enum Accepted {
     Settled(Acceptance),
-    Existing(Box<Found>),
+    Existing(Found),
 }
 
 impl Accept {
@@ -79,7 +79,7 @@ impl Writer<'_> {
         let missing = || raincheck_store::StoreError::Unreadable("the job of an idempotency key is missing".into());
         let found = found.ok_or_else(missing)?;
         Ok(if same {
-            Accepted::Existing(Box::new(found))
+            Accepted::Existing(found)
         } else {
             Accepted::Settled(Acceptance::KeyReused(found.request.id))
         })
