@@ -1,7 +1,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::console::Color;
-use crate::{check, completions, serve};
+use crate::{check, client, completions, follow, jobs, key, list, serve, submit};
 
 /// Durable background jobs: a slow request gets its rain check at once, and the work is done behind it.
 #[derive(Debug, Parser)]
@@ -23,11 +23,20 @@ pub(crate) struct Global {
     /// When to use colours; NO_COLOR is heeded
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     pub(crate) color: Color,
+    #[command(flatten)]
+    pub(crate) client: client::Args,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
+    Submit(submit::Args),
+    Follow(follow::Args),
+    Get(jobs::Get),
+    List(list::Args),
+    Cancel(jobs::Cancel),
+    Retry(jobs::Retry),
+    Key(key::Args),
     Config(check::Args),
     Completions(completions::Args),
 }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use complaint::{Complaint, Place};
 pub(crate) use log::Format as LogFormat;
-pub(crate) use reader::{Layers, Setting, variable};
+pub(crate) use reader::{Layers, Setting};
 pub(crate) use store::StoreKind;
 
 /// Read if it is there and `--config` names no other.
@@ -115,6 +115,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use super::reader::variable;
     use super::*;
 
     const EXAMPLE: &str = include_str!("../../../raincheck.example.toml");

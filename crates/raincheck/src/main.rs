@@ -11,13 +11,20 @@ mod completions;
 mod config;
 mod console;
 mod exit;
+mod follow;
+mod jobs;
+mod key;
+mod list;
 mod serve;
+mod show;
+mod submit;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Cli, Command};
+use client::Client;
 use console::Console;
 use exit::{Exit, Failure};
 
@@ -40,6 +47,24 @@ fn run(cli: Cli, console: Console) -> Result<Exit, Failure> {
             .map(|()| Exit::Success),
         Command::Config(args) => check::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
+        Command::Key(args) => key::run(args, console),
+        command => {
+            runtime(tokio::runtime::Builder::new_current_thread())?.block_on(ask(&command, &cli.global.client, console))
+        }
+    }
+}
+
+/// The commands that are clients of a server.
+async fn ask(command: &Command, args: &client::Args, console: Console) -> Result<Exit, Failure> {
+    let client = Client::new(args, console)?;
+    match command {
+        Command::Submit(args) => submit::run(args, &client, console).await,
+        Command::Follow(args) => follow::run(args, &client, console).await,
+        Command::Get(args) => jobs::get(args, &client, console).await,
+        Command::List(args) => list::run(args, &client, console).await,
+        Command::Cancel(args) => jobs::cancel(args, &client, console).await,
+        Command::Retry(args) => jobs::retry(args, &client, console).await,
+        Command::Serve(_) | Command::Config(_) | Command::Completions(_) | Command::Key(_) => Ok(Exit::Success),
     }
 }
 

@@ -8,7 +8,7 @@ mod listen;
 mod logs;
 mod signals;
 mod stop;
-mod store;
+pub(crate) mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

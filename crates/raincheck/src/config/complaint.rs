@@ -67,7 +67,8 @@ impl fmt::Display for Complaint {
                 let gutter = number.to_string();
                 writeln!(f, "  {gutter} | {text}")?;
                 let underline = format!("{:>1$}", "^".repeat(*length), column - 1 + length);
-                write!(f, "  {:1$} | {underline} {hint}", "", gutter.len())
+                let pointed = format!("{underline} {hint}");
+                write!(f, "  {:1$} | {2}", "", gutter.len(), pointed.trim_end())
             }
             Place::File(path) => write!(f, "{}: {}{}", path.display(), self.message, after(hint)),
             Place::Named(name) => write!(f, "{name}: {}{}", self.message, after(hint)),

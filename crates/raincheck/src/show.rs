@@ -1,0 +1,11 @@
+//! How jobs, results and times look to people.
+
+mod job;
+mod result;
+mod scan;
+pub(crate) mod table;
+mod time;
+
+pub(crate) use job::{Job, colour, problem};
+pub(crate) use result::result;
+pub(crate) use time::{length, moment, relative, short};

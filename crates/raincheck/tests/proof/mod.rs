@@ -1,0 +1,11 @@
+//! The promises, each with a test that tries to show it broken: the real binary, real HTTP, real SQLite, real faults.
+//! docs/promises.md names the test of every promise.
+//!
+//! `RAINCHECK_PROOF_ROUNDS=50 cargo nextest run -p raincheck proof --profile long` tries everything fifty times as hard;
+//! `RAINCHECK_PROOF_SEED=123` draws other chances. Each test prints what it did (`--no-capture` shows it).
+
+mod http;
+mod job;
+mod server;
+mod stage;
+mod trial;
