@@ -79,7 +79,16 @@ mod tests {
         for good in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "127.1.2.3", "[::1]:8080", "[::1]"] {
             assert!(is_loopback(good), "{good}");
         }
-        for bad in ["", "evil.example", "localhost.evil.example:80", "10.0.0.1", "127.0.0.1.evil.example", "0.0.0.0", "::", "?"] {
+        for bad in [
+            "",
+            "evil.example",
+            "localhost.evil.example:80",
+            "10.0.0.1",
+            "127.0.0.1.evil.example",
+            "0.0.0.0",
+            "::",
+            "?",
+        ] {
             assert!(!is_loopback(bad), "{bad}");
         }
     }

@@ -55,11 +55,7 @@ impl<'a> From<&'a About> for KindView<'a> {
 }
 
 /// `GET /v1/kinds`: what can be done here.
-pub(crate) async fn kinds(
-    State(api): State<Arc<Api>>,
-    _: Caller<Read>,
-    query: Query,
-) -> Result<Response, ApiError> {
+pub(crate) async fn kinds(State(api): State<Arc<Api>>, _: Caller<Read>, query: Query) -> Result<Response, ApiError> {
     query.only(&[])?;
     let kinds = api.engine.registry().kinds().map(KindView::from).collect();
     Ok(reply::json(StatusCode::OK, &KindsReply { kinds }))

@@ -90,11 +90,7 @@ fn static_name(method: &Method) -> &'static str {
 }
 
 /// `GET /metrics`: everything that is counted, for Prometheus.
-pub(crate) async fn metrics(
-    State(api): State<Arc<Api>>,
-    _: Caller<Admin>,
-    query: Query,
-) -> Result<Response, ApiError> {
+pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Caller<Admin>, query: Query) -> Result<Response, ApiError> {
     query.only(&[])?;
     let mut text = String::with_capacity(16 * 1024);
     // Writing to a string does not fail. Each registry ends its part with a mark of the end, of which one may remain.

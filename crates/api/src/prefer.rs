@@ -28,7 +28,9 @@ mod tests {
     fn the_first_readable_wait_counts() {
         let wait = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| drop(headers.append(PREFER, value.parse().unwrap())));
+            values.iter().for_each(|value| {
+                headers.append(PREFER, value.parse().unwrap());
+            });
             super::wait(&headers).map(|wait| wait.as_secs())
         };
         assert_eq!(wait(&["respond-async, wait=10"]), Some(10));

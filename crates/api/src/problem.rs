@@ -160,7 +160,8 @@ impl From<StoreError> for ApiError {
                 Self::new(ProblemType::SHUTTING_DOWN, detail).retry_after(STOPPING_RETRY_AFTER)
             }
             StoreError::Full => {
-                let detail = "the disk of the server is full; its operator has to make room, then the same request works";
+                let detail =
+                    "the disk of the server is full; its operator has to make room, then the same request works";
                 Self::new(ProblemType::STORAGE_FULL, detail)
             }
             StoreError::Unknown(cause) => {

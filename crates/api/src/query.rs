@@ -46,9 +46,8 @@ impl Query {
         if values.next().is_some() {
             return Err(malformed(format!("the query parameter {name:?} should be given once")));
         }
-        let value = value.parse().map_err(|_| {
-            malformed(format!("the query parameter {name:?} should be {expected}"))
-        })?;
+        let value =
+            value.parse().map_err(|_| malformed(format!("the query parameter {name:?} should be {expected}")))?;
         Ok(Some(value))
     }
 

@@ -1,1 +1,11 @@
-//! The API from outside.
+//! The API from outside: requests through the whole router, and what only a real socket shows.
+
+mod auth;
+mod batch;
+mod documented;
+mod events;
+mod jobs;
+mod operations;
+mod refusals;
+mod sockets;
+mod support;

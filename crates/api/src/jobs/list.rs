@@ -46,9 +46,10 @@ pub(crate) async fn list(
 
 fn filter(query: &Query, caller: &Caller<Read>) -> Result<Filter, ApiError> {
     let label = |text: &str| {
-        let (name, value) = text.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-            malformed("the query parameter \"label\" should be name:value".to_owned())
-        })?;
+        let (name, value) = text
+            .split_once(':')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| malformed("the query parameter \"label\" should be name:value".to_owned()))?;
         Ok((name.to_owned(), value.to_owned()))
     };
     Ok(Filter {

@@ -93,7 +93,8 @@ impl JobRequest {
     fn check(&self, input_bytes_max: usize) -> Result<(), Problem> {
         let invalid = |pointer: &str, detail: &str| Err(Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer));
         if self.input.as_str().len() > input_bytes_max {
-            let detail = format!("an input may have {input_bytes_max} bytes; put what is larger where the handler can read it");
+            let detail =
+                format!("an input may have {input_bytes_max} bytes; put what is larger where the handler can read it");
             return Err(Problem::new(ProblemType::BODY_TOO_LARGE, detail).at("/input"));
         }
         if !json::is_shallow(self.input.as_str()) {

@@ -35,7 +35,8 @@ pub(crate) async fn result(
         None => {
             let view = JobView::new(&job, &api.engine);
             let wait = view.estimated_wait(api.engine.clock().now()).max(Duration::from_secs(1));
-            let detail = "the job has not ended yet; come back after Retry-After, ask with ?wait=30, or follow its events";
+            let detail =
+                "the job has not ended yet; come back after Retry-After, ask with ?wait=30, or follow its events";
             Err(ApiError::new(ProblemType::JOB_NOT_FINISHED, detail).retry_after(wait))
         }
     }

@@ -59,12 +59,7 @@ pub(crate) fn accepted(api: &Api, job: &Job) -> Response {
 }
 
 /// 200 and the job as it ended, if it ends in time; else 202.
-async fn waited(
-    api: &Api,
-    caller: &Caller<Submit>,
-    job: &Job,
-    wait: Duration,
-) -> Result<Response, ApiError> {
+async fn waited(api: &Api, caller: &Caller<Submit>, job: &Job, wait: Duration) -> Result<Response, ApiError> {
     let wait = wait.min(api.settings.wait_max);
     // Gone at once if it was not to be kept: then all there is to tell is that it was accepted.
     let now = api.job(job.id, Some(&caller.tenant), Some(wait)).await?;

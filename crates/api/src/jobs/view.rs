@@ -246,7 +246,8 @@ pub(crate) fn error(outcome: &Outcome) -> Option<Cow<'_, Problem>> {
         Outcome::Completed(_) => None,
         Outcome::Failed(problem) => Some(Cow::Borrowed(problem)),
         Outcome::Cancelled(reason) => {
-            let detail = reason.as_ref().map_or_else(|| "it was cancelled".into(), |why| format!("it was cancelled: {why}"));
+            let detail =
+                reason.as_ref().map_or_else(|| "it was cancelled".into(), |why| format!("it was cancelled: {why}"));
             Some(Cow::Owned(Problem::new(ProblemType::JOB_CANCELLED, detail)))
         }
         Outcome::Expired => {

@@ -63,7 +63,9 @@ fn kinds(registry: &mut Registry, stats: &Stats) {
         Family::<EndedLabels, Counter>::default(),
     );
     let busy = Family::<KindLabels, Counter<f64, AtomicU64>>::default();
-    for (kind, KindStats { accepted: accepted_count, started: started_count, ended: ends, busy: took, .. }) in &stats.kinds {
+    for (kind, KindStats { accepted: accepted_count, started: started_count, ended: ends, busy: took, .. }) in
+        &stats.kinds
+    {
         let labels = KindLabels { kind: kind.to_string() };
         accepted.get_or_create(&labels).inc_by(*accepted_count);
         started.get_or_create(&labels).inc_by(*started_count);

@@ -33,12 +33,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Serves one connection to its end. What goes wrong on it is the client's affair and not logged as ours.
-pub(super) async fn serve(
-    stream: TcpStream,
-    router: Router,
-    settings: Arc<ApiSettings>,
-    closing: CancellationToken,
-) {
+pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSettings>, closing: CancellationToken) {
     // Answers are small and written whole: there is nothing to gain from waiting for more.
     let _ = stream.set_nodelay(true);
     let version = tokio::select! {
