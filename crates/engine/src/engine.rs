@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use raincheck_core::{Job, JobId, Kind, Place, Problem, ProblemType, Tenant};
+use raincheck_core::{Job, JobId, Kind, Place, Problem, ProblemType, Spec, Tenant, Time};
 use raincheck_store::{Acceptance, Cancel, Cancelled, NewJob, Store, StoreError};
 
 use crate::dispatcher::Places;
@@ -106,21 +106,40 @@ impl Engine {
         let now = parts.clock.now();
         let mut jobs = Vec::with_capacity(submissions.len());
         for (number, submission) in submissions.into_iter().enumerate() {
-            let refused = |problem| (number, SubmitError::Refused(problem));
-            let (about, handler) =
-                parts.registry.get(&submission.kind).ok_or_else(|| refused(self.unknown(&submission.kind)))?;
-            let spec = submission.spec(about, now).map_err(refused)?;
-            handler.check(&submission.input).await.map_err(refused)?;
-            jobs.push(NewJob {
-                spec,
-                input: submission.input,
-                random: parts.chance.bits(),
-                idempotency: submission.idempotency,
-            });
+            let spec = match self.check(&submission, now).await {
+                Ok(spec) => spec,
+                Err(problem) => match self.recall(&submission).await {
+                    Ok(Some(spec)) => spec,
+                    Ok(None) => return Err((number, SubmitError::Refused(problem))),
+                    Err(error) => return Err((number, error.into())),
+                },
+            };
+            let random = parts.chance.bits();
+            jobs.push(NewJob { spec, input: submission.input, random, idempotency: submission.idempotency });
         }
         let kinds: Vec<Kind> = jobs.iter().map(|job| job.spec.kind.clone()).collect();
         let acceptances = parts.store.accept(jobs, now).await.map_err(|error| (0, error.into()))?;
-        Ok(acceptances.into_iter().zip(kinds).map(|(acceptance, kind)| self.submitted(acceptance, &kind)).collect())
+        let submitted = |(acceptance, kind): (_, &Kind)| self.submitted(acceptance, kind);
+        Ok(acceptances.into_iter().zip(&kinds).map(submitted).collect())
+    }
+
+    /// Whether a wish can be granted as it is, and what it comes to.
+    async fn check(&self, submission: &Submission, now: Time) -> Result<Arc<Spec>, Problem> {
+        let registered = self.0.registry.get(&submission.kind);
+        let (about, handler) = registered.ok_or_else(|| self.unknown(&submission.kind))?;
+        let spec = submission.spec(about, now)?;
+        handler.check(&submission.input).await?;
+        Ok(spec)
+    }
+
+    /// A wish that cannot be granted now may have been granted before: its deadline has passed since, or its input is gone.
+    /// Whoever asks again under the same key must not be told that it was refused.
+    async fn recall(&self, submission: &Submission) -> Result<Option<Arc<Spec>>, StoreError> {
+        let Some(idempotency) = submission.idempotency else { return Ok(None) };
+        match self.0.store.recall(idempotency).await? {
+            Some(Acceptance::Existing(job)) => Ok(Some(job.spec)),
+            _ => Ok(None),
+        }
     }
 
     fn submitted(&self, acceptance: Acceptance, kind: &Kind) -> Result<Submitted, SubmitError> {

@@ -83,6 +83,19 @@ async fn a_handler_that_ignores_cancel_is_dropped_after_a_grace_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repeated_request_is_recognised_even_if_it_would_be_refused_by_now() {
+    let fixture = engine(Work(|_, input: Json| async move { Ok(input) })).await;
+    let deadline = fixture.engine.clock().now().after(Duration::from_secs(10));
+    let wish = |job: &mut raincheck_engine::Submission| {
+        job.deadline = Some(deadline);
+        job.idempotency = Some(raincheck_store::Idempotency { key: 1, fingerprint: 2 });
+    };
+    let job = fixture.submit(wish).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(fixture.submit(wish).await, job);
+}
+
+#[tokio::test(start_paused = true)]
 async fn time_out_and_deadline_end_an_attempt() {
     let fixture = engine(Work(|_, _| std::future::pending())).await;
     let job = fixture.submit(|job| (job.timeout, job.max_attempts) = (Some(Duration::from_secs(2)), Some(2))).await;

@@ -8,8 +8,8 @@ use raincheck_core::{
     Job, JobId, Json, Life, Line, Place, QueueName, Refusal, State, StepRecord, Tenant, Time, WorkerId,
 };
 use raincheck_store::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, ListPage,
-    LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, Idempotency,
+    ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
 };
 use tokio::sync::oneshot;
 
@@ -19,7 +19,7 @@ use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::start::Start;
 use crate::table::{api_key, event};
-use crate::work::accept::{Accept, Accepted};
+use crate::work::accept::{Accept, Recall};
 use crate::work::admin::{AddKey, RevokeKey, SetPaused};
 use crate::work::attempt::{AppendNotes, FinishAttempts, Heartbeat};
 use crate::work::cancel::CancelJobs;
@@ -114,11 +114,12 @@ impl Drop for SqliteStore {
 impl Store for SqliteStore {
     async fn accept(&self, jobs: Vec<NewJob>, now: Time) -> Result<Vec<Acceptance>, StoreError> {
         let accepted = self.write(Accept::new(jobs, now)).await?;
-        let settle = |accepted| match accepted {
-            Accepted::Settled(acceptance) => Ok(acceptance),
-            Accepted::Existing(found) => found.into_job(&self.shared.names).map(Acceptance::Existing),
-        };
-        accepted.into_iter().map(settle).collect()
+        accepted.into_iter().map(|accepted| accepted.into_acceptance(&self.shared.names)).collect()
+    }
+
+    async fn recall(&self, idempotency: Idempotency) -> Result<Option<Acceptance>, StoreError> {
+        let known = self.write(Recall(idempotency)).await?;
+        known.map(|known| known.into_acceptance(&self.shared.names)).transpose()
     }
 
     async fn claim(&self, request: ClaimRequest, now: Time) -> Result<Claims, StoreError> {

@@ -25,6 +25,10 @@ pub trait Store: Send + Sync + 'static {
     /// batch are looked at in order, so two with the same key give one job.
     async fn accept(&self, jobs: Vec<NewJob>, now: Time) -> Result<Vec<Acceptance>, StoreError>;
 
+    /// What a known idempotency key stands for: [`Acceptance::Existing`] or [`Acceptance::KeyReused`]. `None` if it is not
+    /// known. Accepts nothing.
+    async fn recall(&self, idempotency: Idempotency) -> Result<Option<Acceptance>, StoreError>;
+
     /// Leases jobs to a worker: those that are next by priority and fairness, of the kinds that it wants and no more of
     /// each than it wants. Jobs found to be past their deadline are ended as `expired` on the way.
     async fn claim(&self, request: ClaimRequest, now: Time) -> Result<Claims, StoreError>;

@@ -10,7 +10,7 @@ use raincheck_core::{
 use crate::idempotency::IdempotencyIndex;
 use crate::{
     Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claimed, Claims, Filter, Finish,
-    Limits, ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
+    Idempotency, Limits, ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
 };
 
 /// How many jobs a call of `list` looks at.
@@ -161,15 +161,20 @@ impl Inner {
         }
     }
 
+    fn recall(&self, idempotency: Idempotency) -> Option<Acceptance> {
+        let known = self.idempotency.get(idempotency.key)?;
+        let entry = self.jobs.get(&known.job)?;
+        Some(if known.fingerprint == idempotency.fingerprint {
+            Acceptance::Existing(entry.job())
+        } else {
+            Acceptance::KeyReused(entry.id)
+        })
+    }
+
     fn accept(&mut self, new: NewJob, limits: &Limits, now: Time, changes: &mut Vec<Change>) -> Acceptance {
         if let Some(idempotency) = new.idempotency {
-            if let Some(known) = self.idempotency.get(idempotency.key) {
-                let entry = &self.jobs[&known.job];
-                return if known.fingerprint == idempotency.fingerprint {
-                    Acceptance::Existing(entry.job())
-                } else {
-                    Acceptance::KeyReused(entry.id)
-                };
+            if let Some(known) = self.recall(idempotency) {
+                return known;
             }
             if self.idempotency.len() >= limits.idempotency_keys {
                 return Acceptance::KeysExhausted;
@@ -251,6 +256,10 @@ impl Store for MemoryStore {
         self.change(|inner, changes| {
             jobs.into_iter().map(|job| inner.accept(job, &self.limits, now, changes)).collect()
         })
+    }
+
+    async fn recall(&self, idempotency: Idempotency) -> Result<Option<Acceptance>, StoreError> {
+        Ok(self.open()?.recall(idempotency))
     }
 
     async fn claim(&self, request: ClaimRequest, now: Time) -> Result<Claims, StoreError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_core::{Job, JobId, Json, Life, Place, QueueName, Refusal, State, StepRecord, Tenant, Time, WorkerId};
 use raincheck_store::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, ListPage,
-    LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError, Swept,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, Idempotency,
+    ListPage, LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError, Swept,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -118,6 +118,10 @@ impl Link {
 impl Store for Link {
     async fn accept(&self, jobs: Vec<NewJob>, now: Time) -> Result<Vec<Acceptance>, StoreError> {
         self.pass(|| self.store.accept(jobs.clone(), now)).await
+    }
+
+    async fn recall(&self, idempotency: Idempotency) -> Result<Option<Acceptance>, StoreError> {
+        self.pass(|| self.store.recall(idempotency)).await
     }
 
     async fn claim(&self, request: ClaimRequest, now: Time) -> Result<Claims, StoreError> {

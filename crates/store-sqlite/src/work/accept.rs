@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use raincheck_core::{Event, EventBody, Job, JobKey, Life, Line, Time};
-use raincheck_store::{Acceptance, Change, NewJob};
+use raincheck_core::{Event, EventBody, Job, Life, Line, Time};
+use raincheck_store::{Acceptance, Change, Idempotency, NewJob, StoreError};
 
 use crate::fault::Fault;
 use crate::memory::{Place, Standing, Wait};
+use crate::names::Names;
 use crate::read::job::{self, Found};
 use crate::table::accepted::{New, Texts};
 use crate::work::Work;
@@ -22,6 +23,15 @@ pub(crate) enum Accepted {
     Existing(Found),
 }
 
+impl Accepted {
+    pub(crate) fn into_acceptance(self, names: &Names) -> Result<Acceptance, StoreError> {
+        match self {
+            Self::Settled(acceptance) => Ok(acceptance),
+            Self::Existing(found) => found.into_job(names).map(Acceptance::Existing),
+        }
+    }
+}
+
 impl Accept {
     pub(crate) fn new(jobs: Vec<NewJob>, now: Time) -> Self {
         let with_texts = |job: NewJob| {
@@ -29,6 +39,17 @@ impl Accept {
             (job, texts)
         };
         Self { jobs: jobs.into_iter().map(with_texts).collect(), now }
+    }
+}
+
+/// Looks up what an idempotency key stands for.
+pub(crate) struct Recall(pub(crate) Idempotency);
+
+impl Work for Recall {
+    type Answer = Option<Accepted>;
+
+    fn run(&self, writer: &mut Writer<'_>) -> Result<Option<Accepted>, Fault> {
+        writer.recall(self.0)
     }
 }
 
@@ -48,9 +69,10 @@ impl Work for Accept {
 
 impl Writer<'_> {
     fn accept(&mut self, new: &NewJob, texts: &Texts, now: Time) -> Result<Accepted, Fault> {
-        if let Some(known) = new.idempotency.and_then(|idempotency| self.memory.idempotency.get(idempotency.key)) {
-            let same = new.idempotency.is_some_and(|idempotency| idempotency.fingerprint == known.fingerprint);
-            return self.known(known.job, same);
+        if let Some(idempotency) = new.idempotency
+            && let Some(known) = self.recall(idempotency)?
+        {
+            return Ok(known);
         }
         if let Some(refused) = self.refused(new) {
             return Ok(Accepted::Settled(refused));
@@ -72,17 +94,18 @@ impl Writer<'_> {
         Ok(Accepted::Settled(Acceptance::New(Job { id, spec: Arc::clone(spec), life, outcome: None })))
     }
 
-    /// What an idempotency key stands for that was used before.
-    fn known(&self, key: JobKey, same: bool) -> Result<Accepted, Fault> {
-        let found = job::find(self.tables.connection, key)?;
+    /// What an idempotency key stands for, if it was used before.
+    fn recall(&self, idempotency: Idempotency) -> Result<Option<Accepted>, Fault> {
+        let Some(known) = self.memory.idempotency.get(idempotency.key) else { return Ok(None) };
+        let found = job::find(self.tables.connection, known.job)?;
         // The key of a job is forgotten with the job.
-        let missing = || raincheck_store::StoreError::Unreadable("the job of an idempotency key is missing".into());
+        let missing = || StoreError::Unreadable("the job of an idempotency key is missing".into());
         let found = found.ok_or_else(missing)?;
-        Ok(if same {
+        Ok(Some(if known.fingerprint == idempotency.fingerprint {
             Accepted::Existing(found)
         } else {
             Accepted::Settled(Acceptance::KeyReused(found.request.id))
-        })
+        }))
     }
 
     /// Why no more is taken, if so.
