@@ -1,4 +1,4 @@
-//! Measures scans: `scan_bench <directory> [threads] [rounds]` prints one JSON object with files per CPU-second for each tier.
+//! Measures scans: `scan_bench <directory> [threads] [rounds] [tiers]` prints one JSON object with files per CPU-second for each tier.
 //!
 //! `scan_bench --make <directory> <files>` makes a LibriTTS-like tree to measure on; `--bad <directory>` one of each bad file.
 
@@ -57,18 +57,24 @@ fn main() -> Fallible<()> {
             println!("{}", serde_json::to_string_pretty(&scan(Path::new(directory), &options, &())?)?);
             Ok(())
         }
-        [directory] => tiers(Path::new(directory), 1, 3),
-        [directory, threads] => tiers(Path::new(directory), threads.parse()?, 3),
-        [directory, threads, rounds] => tiers(Path::new(directory), threads.parse()?, rounds.parse()?),
+        [directory] => tiers(Path::new(directory), 1, 3, "quick standard full"),
+        [directory, threads] => tiers(Path::new(directory), threads.parse()?, 3, "quick standard full"),
+        [directory, threads, rounds] => {
+            tiers(Path::new(directory), threads.parse()?, rounds.parse()?, "quick standard full")
+        }
+        [directory, threads, rounds, only] => tiers(Path::new(directory), threads.parse()?, rounds.parse()?, only),
         _ => Err("usage: scan_bench <directory> [threads] [rounds] | --make <directory> <files> | --bad <directory> | --scan <directory> <manifest> <exports>".into()),
     }
 }
 
-fn tiers(directory: &Path, threads: usize, rounds: usize) -> Fallible<()> {
+fn tiers(directory: &Path, threads: usize, rounds: usize, only: &str) -> Fallible<()> {
     let scratch = std::env::temp_dir().join(format!("scan_bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
     let mut result = serde_json::Map::new();
     for (name, tier) in [("quick", Tier::Quick), ("standard", Tier::Standard), ("full", Tier::Full)] {
+        if !only.contains(name) {
+            continue;
+        }
         let manifest = scratch.join(format!("{name}.jsonl"));
         let options = Options {
             tier,

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::io;
 
 /// Bytes read at a time: big enough for few system calls, small enough for the cache.
-pub(crate) const CHUNK: usize = 64 * 1024;
+pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// What a pass needs room for, kept from file to file.
 pub(crate) struct Buffers {

@@ -14,7 +14,11 @@ use crate::signal::{self, Meter, round};
 use crate::sniff::{Magic, is_wave};
 use crate::walk::{Item, Kind, stem};
 use rustix::fs::Stat;
+use std::borrow::Cow;
 use std::fs::File;
+
+/// Bytes of a file that are read first; the header of nearly every WAV file lies in the first 44.
+pub(crate) const HEAD: usize = 1024;
 
 /// What a worker needs to turn files into rows.
 pub(crate) struct Inspector<'a> {
@@ -23,12 +27,12 @@ pub(crate) struct Inspector<'a> {
     pub(crate) previous: &'a [Previous],
     pub(crate) cancelled: &'a dyn Fn() -> bool,
     pub(crate) buffers: Buffers,
-    pub(crate) head: [u8; riff::WINDOW],
+    pub(crate) head: [u8; HEAD],
 }
 
 /// A row, and whether it was taken over from an earlier manifest.
 pub(crate) struct Inspected {
-    pub(crate) row: Row,
+    pub(crate) row: Box<Row>,
     pub(crate) is_reused: bool,
 }
 
@@ -42,7 +46,7 @@ impl Inspector<'_> {
             return Ok(Inspected { row, is_reused: true });
         }
         let (path, path_escaped) = crate::path::escape(&path);
-        let mut row = Row { path, path_escaped, tier: self.tier, ..Row::default() };
+        let mut row = Box::new(Row { path, path_escaped, tier: self.tier, ..Row::default() });
         if path_escaped {
             row.note(Issue::new(Code::NameNotUtf8));
         }
@@ -55,7 +59,7 @@ impl Inspector<'_> {
     }
 
     /// The earlier row of a file that has not changed since, with what the speakers' table says today.
-    fn unchanged(&self, folder: &Folder, item: &Item, path: &[u8]) -> Option<Row> {
+    fn unchanged(&self, folder: &Folder, item: &Item, path: &[u8]) -> Option<Box<Row>> {
         // Every manifest is asked, so that each knows which of its files are still there.
         let known: Vec<Row> = self.previous.iter().filter_map(|previous| previous.get(path)).collect();
         if known.is_empty() || item.kind != Kind::File {
@@ -70,7 +74,7 @@ impl Inspector<'_> {
                 && !row.has(Code::Unreadable)
                 && !row.has(Code::Vanished)
         };
-        let mut row = known.into_iter().find(same)?;
+        let mut row = Box::new(known.into_iter().find(same)?);
         if self.tier >= Tier::Standard && row.text_stamp != self.stamp(folder, item) {
             return None;
         }
@@ -221,7 +225,7 @@ impl Inspector<'_> {
             }
         };
         row.facts = Some(Facts {
-            container: magic.container().to_owned(),
+            container: magic.container().into(),
             codec: stream.codec,
             format_tag: None,
             sample_rate: stream.sample_rate,
@@ -292,7 +296,7 @@ impl Inspector<'_> {
         let speaker = self.speakers.get(&utterance.speaker);
         utterance.gender = speaker.and_then(|speaker| speaker.gender.clone());
         utterance.subset = libritts::subset(&row.path)
-            .map(str::to_owned)
+            .map(Cow::Borrowed)
             .or_else(|| speaker.and_then(|speaker| speaker.subset.clone()));
         row.utterance = Some(utterance);
     }
@@ -350,7 +354,7 @@ fn wave_facts(wav: &Wav) -> Facts {
     let format = &wav.format;
     let actual_frames = wav.actual_frames();
     Facts {
-        container: container.to_owned(),
+        container: container.into(),
         codec: format.codec,
         format_tag: (format.codec == Codec::Other).then_some(format.tag),
         sample_rate: format.sample_rate,

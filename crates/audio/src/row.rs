@@ -5,6 +5,7 @@ use crate::options::Tier;
 use crate::riff::Codec;
 use crate::signal::Signal;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Everything that is known about one file. Serialised as one line of JSON; absent knowledge is an absent field.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// `riff`, `rf64`, `bw64`, `flac`, `ogg`, `mp3`, `mp4`, `aiff` or `adts`.
-    pub container: String,
+    pub container: Cow<'static, str>,
     /// How samples are coded.
     pub codec: Codec,
     /// The WAV format tag, where `codec` is `other`.
@@ -114,10 +115,10 @@ pub struct Utterance {
     pub chapter: String,
     /// `F` or `M`, from the speakers' table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gender: Option<String>,
+    pub gender: Option<Cow<'static, str>>,
     /// The part of the data set, from the path or the speakers' table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subset: Option<String>,
+    pub subset: Option<Cow<'static, str>>,
     /// Signal-to-noise ratio as the data set's `.book.tsv` states it, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated_snr_db: Option<f64>,

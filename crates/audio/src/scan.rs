@@ -40,10 +40,10 @@ pub fn scan(root: &Path, options: &Options, control: &dyn Control) -> Result<Sum
     let previous: Vec<Previous> = previous.into_iter().chain(resumed).collect();
     let speakers = Speakers::find(root, options.tables_below.as_deref());
     let mut report = Report::new(manifest, options.tier);
-    let is_whole = match walk::count(&directory, &|| control.cancelled()) {
-        Some(total) => {
-            control.progress(0, total);
-            pipeline::run(&directory, options, control, &previous, &speakers, total, &mut report)?
+    let is_whole = match walk::survey(&directory, &|| control.cancelled()) {
+        Some(survey) => {
+            control.progress(0, survey.total);
+            pipeline::run(&directory, options, control, &previous, &speakers, survey, &mut report)?
         }
         None => false,
     };
@@ -164,6 +164,8 @@ impl Report {
 
 /// A row as a line of the manifest.
 fn to_line(row: &Row) -> Vec<u8> {
-    // A row has string keys and finite numbers only.
-    serde_json::to_vec(row).unwrap_or_default()
+    let mut line = Vec::with_capacity(1024);
+    // A row has string keys and finite numbers only, and memory takes every byte: this cannot fail.
+    let _ = serde_json::to_writer(&mut line, row);
+    line
 }

@@ -5,6 +5,7 @@ use crate::export::Exported;
 use crate::libritts::Level;
 use crate::options::Tier;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Entries of a list in the summary; the count beside it is always complete.
@@ -100,7 +101,7 @@ pub struct Speaker {
     /// Number in the data set.
     pub id: String,
     /// `F` or `M`.
-    pub gender: Option<String>,
+    pub gender: Option<Cow<'static, str>>,
     /// The name, as the data set's table has it.
     pub name: Option<String>,
     /// Files without errors.

@@ -56,11 +56,7 @@ impl Tally {
     }
 
     fn facts(&mut self, facts: &Facts) {
-        let codec = serde_json::to_value(facts.codec)
-            .ok()
-            .and_then(|codec| codec.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        self.summary.formats.add(format!("{}/{codec}", facts.container));
+        self.summary.formats.add(format!("{}/{}", facts.container, facts.codec.as_str()));
         self.summary.sample_rates.add(facts.sample_rate);
         self.summary.channels.add(facts.channels);
         if let Some(duration) = facts.duration_s {
@@ -84,8 +80,11 @@ impl Tally {
             return;
         }
         let seconds = row.facts.as_ref().and_then(|facts| facts.duration_s).unwrap_or(0.0);
-        let totals = self.speakers.entry(utterance.speaker.clone()).or_default();
-        *totals = (totals.0 + 1, totals.1 + seconds);
+        if let Some(totals) = self.speakers.get_mut(&utterance.speaker) {
+            *totals = (totals.0 + 1, totals.1 + seconds);
+        } else {
+            self.speakers.insert(utterance.speaker.clone(), (1, seconds));
+        }
     }
 
     pub(crate) fn finish(self, table: &Table, elapsed: Duration) -> Summary {

@@ -6,18 +6,21 @@
 use crate::folder::{Chapter, Folder};
 use crate::libritts::{NORMALIZED, ORIGINAL, is_book_table, is_transcript_table};
 use crate::sniff::audio_extension;
-use rustix::fs::{Dir, FileType};
-use std::collections::HashSet;
-use std::ffi::OsStr;
+use rustix::fs::{FileType, RawDir};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 /// Names of one directory that are in memory at a time.
 pub(crate) const MAX_NAMES_HELD: usize = 16_384;
 
-/// Directories below one another; deeper ones are reported and skipped. Each level holds two open handles.
+/// Directories that are remembered, each an open handle; processes may often open 1,024 files.
+pub(crate) const MAX_FOLDERS_HELD: usize = 256;
+
+/// Bytes of directory entries that are read at a time.
+const ENTRIES_BYTES: usize = 32 * 1024;
+
+/// Directories below one another; deeper ones are reported and skipped. Each level holds an open handle and a buffer.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Something with an audio file's name.
@@ -48,16 +51,46 @@ pub(crate) enum Found {
     Fault(Vec<u8>, &'static str),
 }
 
+/// How much there is to do.
+pub(crate) struct Survey {
+    /// Files that [`walk`] will hand over.
+    pub(crate) total: u64,
+    /// All that was found, if it is little enough to be remembered; then there is no need to walk again.
+    pub(crate) found: Option<Vec<Found>>,
+}
+
+/// Counts the files below `root`, and remembers them if they are few. `None` if stopped.
+pub(crate) fn survey(root: &OwnedFd, stopped: &dyn Fn() -> bool) -> Option<Survey> {
+    let again = || crate::open::directory_at(root, b".").ok();
+    let (mut found, mut total, mut folders) = (Vec::new(), 0, 0);
+    let outcome = walk(again()?, &mut |next| {
+        if let Found::Files(_, items) = &next {
+            total += items.len();
+        }
+        folders += 1;
+        found.push(next);
+        let is_little = total <= MAX_NAMES_HELD && folders <= MAX_FOLDERS_HELD && !stopped();
+        if is_little { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    if outcome.is_continue() {
+        return Some(Survey { total: total as u64, found: Some(found) });
+    }
+    drop(found);
+    let total = count(&again()?, stopped)?;
+    Some(Survey { total, found: None })
+}
+
 type Sink<'a> = dyn FnMut(Found) -> ControlFlow<()> + 'a;
 
 /// Counts what [`walk`] will hand over. `None` if stopped.
-pub(crate) fn count(root: &OwnedFd, stopped: &dyn Fn() -> bool) -> Option<u64> {
+fn count(root: &OwnedFd, stopped: &dyn Fn() -> bool) -> Option<u64> {
     let mut files = 0;
     count_in(root, 0, stopped, &mut files).is_continue().then_some(files)
 }
 
 fn count_in(directory: &OwnedFd, depth: usize, stopped: &dyn Fn() -> bool, files: &mut u64) -> ControlFlow<()> {
-    let Ok(mut entries) = Dir::read_from(directory) else { return ControlFlow::Continue(()) };
+    let mut buffer = Vec::with_capacity(ENTRIES_BYTES);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     loop {
         if stopped() {
             return ControlFlow::Break(());
@@ -82,9 +115,8 @@ pub(crate) fn walk(root: OwnedFd, sink: &mut Sink<'_>) -> ControlFlow<()> {
 }
 
 fn walk_in(handle: &Arc<OwnedFd>, path: &Arc<[u8]>, depth: usize, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    let Ok(mut entries) = Dir::read_from(handle) else {
-        return sink(Found::Fault(path.to_vec(), "directory_unreadable"));
-    };
+    let mut buffer = Vec::with_capacity(ENTRIES_BYTES);
+    let mut entries = RawDir::new(&**handle, buffer.spare_capacity_mut());
     let mut folder: Option<Arc<Folder>> = None;
     loop {
         let mut portion = Portion::read(handle, &mut entries);
@@ -95,7 +127,7 @@ fn walk_in(handle: &Arc<OwnedFd>, path: &Arc<[u8]>, depth: usize, sink: &mut Sin
             |folder| Arc::clone(&folder.chapter),
         );
         // In a later portion side-cars may lie in another one than their files, so they are looked for.
-        let has_sidecars = !portion.sidecars.is_empty() || !portion.is_last;
+        let has_sidecars = !portion.sidecars.ends.is_empty() || !portion.is_last;
         let now = Arc::new(Folder { handle: Arc::clone(handle), path: Arc::clone(path), has_sidecars, chapter });
         if !portion.items.is_empty() {
             sink(Found::Files(Arc::clone(&now), portion.items))?;
@@ -133,14 +165,13 @@ fn descend(parent: &OwnedFd, folder: &Folder, name: &[u8], depth: usize, sink: &
 struct Portion {
     items: Vec<Item>,
     directories: Vec<Vec<u8>>,
-    /// Names without ending of the files that side-cars belong to.
-    sidecars: HashSet<Vec<u8>>,
+    sidecars: Stems,
     tables: Vec<Vec<u8>>,
     is_last: bool,
 }
 
 impl Portion {
-    fn read(directory: &OwnedFd, entries: &mut Dir) -> Self {
+    fn read(directory: &OwnedFd, entries: &mut RawDir<'_, &OwnedFd>) -> Self {
         let mut portion = Self::default();
         for _ in 0..MAX_NAMES_HELD {
             let Some(Ok(entry)) = entries.next() else {
@@ -156,7 +187,7 @@ impl Portion {
     }
 
     fn take(&mut self, directory: &OwnedFd, name: &[u8], mut kind: FileType) {
-        let extension = audio_extension(OsStr::from_bytes(name));
+        let extension = audio_extension(name);
         if kind == FileType::Unknown {
             // Some file systems do not tell in the directory.
             kind = crate::open::stat_at(directory, name).map_or(kind, |stat| FileType::from_raw_mode(stat.st_mode));
@@ -174,7 +205,7 @@ impl Portion {
         } else if is_transcript_table(name) || is_book_table(name) {
             self.tables.push(name.to_vec());
         } else if let Some(stem) = sidecar_of(name) {
-            self.sidecars.insert(stem.to_vec());
+            self.sidecars.add(stem);
         }
     }
 
@@ -183,17 +214,34 @@ impl Portion {
         self.directories.sort_unstable();
     }
 
-    /// Side-cars whose audio is neither in this portion nor anywhere in the directory.
-    fn orphans(&mut self, directory: &OwnedFd, path: &[u8]) -> Vec<Vec<u8>> {
-        let mut missing: HashSet<&[u8]> = self.sidecars.iter().map(Vec::as_slice).collect();
-        for item in &self.items {
-            missing.remove(stem(&item.name));
-        }
+    /// Side-cars whose audio is neither in this portion nor anywhere in the directory. The items are sorted.
+    fn orphans(&self, directory: &OwnedFd, path: &[u8]) -> Vec<Vec<u8>> {
+        let mut audio: Vec<&[u8]> = self.items.iter().map(|item| stem(&item.name)).collect();
+        audio.sort_unstable();
         let elsewhere = |stem: &[u8]| crate::open::stat_at(directory, &[stem, b".wav"].concat()).is_ok();
-        let mut orphans: Vec<Vec<u8>> =
-            missing.into_iter().filter(|stem| !elsewhere(stem)).map(|stem| [path, stem].concat()).collect();
+        let mut orphans: Vec<&[u8]> = self.sidecars.iter().filter(|stem| audio.binary_search(stem).is_err()).collect();
         orphans.sort_unstable();
-        orphans
+        orphans.dedup();
+        orphans.into_iter().filter(|stem| !elsewhere(stem)).map(|stem| [path, stem].concat()).collect()
+    }
+}
+
+/// Names without ending of the files that side-cars belong to, in one piece of memory: there are two for every file.
+#[derive(Default)]
+struct Stems {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Stems {
+    fn add(&mut self, stem: &[u8]) {
+        self.bytes.extend_from_slice(stem);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 }
 

@@ -1,5 +1,6 @@
 //! `SPEAKERS.txt` and `speakers.tsv`: who the speakers are.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -15,8 +16,8 @@ const MAX_LEVELS_UP: usize = 3;
 /// One speaker of the table; what a line leaves out is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Speaker {
-    pub(crate) gender: Option<String>,
-    pub(crate) subset: Option<String>,
+    pub(crate) gender: Option<Cow<'static, str>>,
+    pub(crate) subset: Option<Cow<'static, str>>,
     pub(crate) minutes: Option<f64>,
     pub(crate) name: Option<String>,
 }
@@ -77,17 +78,23 @@ impl Speakers {
             return;
         }
         let speaker = self.0.entry(id.to_owned()).or_default();
-        fill(&mut speaker.gender, gender);
-        fill(&mut speaker.subset, subset);
-        fill(&mut speaker.name, name);
+        fill(&mut speaker.gender, gender.map(known));
+        fill(&mut speaker.subset, subset.map(known));
+        fill(&mut speaker.name, name.map(str::to_owned));
         speaker.minutes = speaker.minutes.or(minutes);
     }
 }
 
-fn fill(field: &mut Option<String>, value: Option<&str>) {
+fn fill<T: AsRef<str>>(field: &mut Option<T>, value: Option<T>) {
     if field.is_none() {
-        *field = value.filter(|value| !value.is_empty()).map(str::to_owned);
+        *field = value.filter(|value| !value.as_ref().is_empty());
     }
+}
+
+/// What stands beside every file costs no memory if it is one of the usual values.
+fn known(value: &str) -> Cow<'static, str> {
+    let usual = ["F", "M"].iter().chain(super::SUBSETS).copied().find(|usual| *usual == value);
+    usual.map_or_else(|| Cow::Owned(value.to_owned()), Cow::Borrowed)
 }
 
 fn read(path: &Path) -> Option<String> {

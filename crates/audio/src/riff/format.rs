@@ -46,6 +46,30 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The codec as it is written in manifests and summaries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PcmU8 => "pcm_u8",
+            Self::PcmS16 => "pcm_s16",
+            Self::PcmS24 => "pcm_s24",
+            Self::PcmS32 => "pcm_s32",
+            Self::PcmF32 => "pcm_f32",
+            Self::PcmF64 => "pcm_f64",
+            Self::Alaw => "alaw",
+            Self::Mulaw => "mulaw",
+            Self::AdpcmMs => "adpcm_ms",
+            Self::AdpcmIma => "adpcm_ima",
+            Self::Gsm => "gsm",
+            Self::Mp3 => "mp3",
+            Self::Flac => "flac",
+            Self::Vorbis => "vorbis",
+            Self::Opus => "opus",
+            Self::Aac => "aac",
+            Self::Other => "other",
+        }
+    }
+
     /// Whether a decoder is needed, and the number of frames does not follow from the number of bytes alone. Plain numbers and
     /// the two codes of G.711, a byte per sample, need none.
     #[must_use]

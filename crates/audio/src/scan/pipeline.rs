@@ -1,19 +1,19 @@
 //! The threads of a scan and what flows between them.
 //!
-//! A gate of [`IN_FLIGHT_PER_THREAD`] batches per worker bounds everything: queues, open directories, rows waiting for an
-//! earlier batch. Batches are numbered by the walk and written in that order.
+//! The walk's findings are handed over in batches, because a hand-over costs as much as reading a header. A gate of
+//! [`IN_FLIGHT_PER_THREAD`] batches per worker bounds everything: queues, open directories, rows waiting for an earlier batch.
+//! Batches are numbered by the walk and written in that order.
 
 use super::{Report, to_line};
 use crate::content::Buffers;
 use crate::error::ScanError;
 use crate::folder::Folder;
-use crate::inspect::Inspector;
+use crate::inspect::{HEAD, Inspector};
 use crate::libritts::Speakers;
 use crate::options::{Control, Options, Tier};
 use crate::previous::Previous;
-use crate::riff::WINDOW;
 use crate::row::Row;
-use crate::walk::{Found, Item, walk};
+use crate::walk::{Found, Item, MAX_FOLDERS_HELD, Survey, walk};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -38,16 +38,17 @@ pub(super) enum Outcome {
 
 /// A row, ready to be written.
 pub(super) struct Done {
-    pub(super) row: Row,
+    pub(super) row: Box<Row>,
     pub(super) line: Vec<u8>,
     pub(super) is_reused: bool,
 }
 
 struct Batch {
     number: u64,
-    folder: Arc<Folder>,
-    items: Vec<Item>,
+    found: Vec<Found>,
 }
+
+type Results = (u64, Vec<Outcome>);
 
 /// Walks, inspects and reports. Whether it went to the end: `false` if it was cancelled.
 pub(super) fn run(
@@ -56,11 +57,12 @@ pub(super) fn run(
     control: &dyn Control,
     previous: &[Previous],
     speakers: &Speakers,
-    total: u64,
+    survey: Survey,
     report: &mut Report,
 ) -> Result<bool, ScanError> {
     let threads = options.threads.get().min(MAX_THREADS);
-    let root = root.try_clone().map_err(ScanError::Root)?;
+    // Not a duplicate, which would share the place up to which the directory has been read.
+    let root = crate::open::directory_at(root, b".").map_err(|errno| ScanError::Root(errno.into()))?;
     let stop = AtomicBool::new(false);
     let cancelled = || {
         let now = stop.load(Ordering::Relaxed) || control.cancelled();
@@ -79,7 +81,7 @@ pub(super) fn run(
         previous,
         cancelled: &cancelled,
         buffers: Buffers::default(),
-        head: [0; WINDOW],
+        head: [0; HEAD],
     };
     let written = std::thread::scope(|scope| {
         let _end = CloseOnDrop(&gate);
@@ -87,10 +89,12 @@ pub(super) fn run(
             let (results, queue, inspector) = (results.clone(), &queue, &inspector);
             spawn(scope, "audio-inspect", move || inspect(queue, &results, &mut inspector()))?;
         }
+        drop(results);
         let (gate, cancelled, batch_size) = (&gate, &cancelled, batch_size(options.tier));
-        let feed = Feed { number: 0, gate, batches, results, batch_size, cancelled };
-        spawn(scope, "audio-walk", move || feed.run(root))?;
-        let outcome = collect(&arrivals, gate, report, control, total);
+        let folders = (MAX_FOLDERS_HELD / (threads * IN_FLIGHT_PER_THREAD)).max(1);
+        let feed = Feed { number: 0, found: Vec::new(), files: 0, gate, batches, batch_size, folders, cancelled };
+        spawn(scope, "audio-walk", move || feed.run(root, survey.found))?;
+        let outcome = collect(&arrivals, gate, report, control, survey.total);
         if outcome.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
@@ -111,7 +115,7 @@ fn spawn<'scope>(
 /// Small enough that all workers have something to do and progress is seen.
 const fn batch_size(tier: Tier) -> usize {
     match tier {
-        Tier::Quick => 64,
+        Tier::Quick => 256,
         Tier::Standard => 16,
         Tier::Full => 8,
     }
@@ -120,81 +124,89 @@ const fn batch_size(tier: Tier) -> usize {
 /// The walker's side: numbers what is found and hands it on as fast as the gate allows.
 struct Feed<'a> {
     number: u64,
+    found: Vec<Found>,
+    files: usize,
     gate: &'a Gate,
     batches: Sender<Batch>,
-    results: Sender<(u64, Outcome)>,
+    /// Files of a full batch.
     batch_size: usize,
+    /// Directories of a full batch.
+    folders: usize,
     cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Feed<'_> {
-    fn run(mut self, root: OwnedFd) {
+    fn run(mut self, root: OwnedFd, remembered: Option<Vec<Found>>) {
+        let outcome = match remembered {
+            Some(found) => found.into_iter().try_for_each(|found| self.take(found)),
+            None => walk(root, &mut |found| self.take(found)),
+        };
         // Whether it went to the end is known from the flag that stopped it.
-        let _ = walk(root, &mut |found| self.hand_on(found));
+        let _ = outcome.is_continue() && self.hand_on().is_continue();
     }
 
-    fn hand_on(&mut self, found: Found) -> ControlFlow<()> {
-        match found {
-            Found::Files(folder, items) => {
-                let mut items = items.into_iter();
-                loop {
-                    let items: Vec<Item> = items.by_ref().take(self.batch_size).collect();
-                    if items.is_empty() {
-                        return ControlFlow::Continue(());
-                    }
-                    let number = self.next()?;
-                    sent(self.batches.send(Batch { number, folder: Arc::clone(&folder), items }).is_ok())?;
-                }
-            }
-            Found::Orphans(stems) => self.report(Outcome::Orphans(stems)),
-            Found::Closed(folder) => self.report(Outcome::Closed(folder)),
-            Found::Fault(path, code) => self.report(Outcome::Fault(path, code)),
+    fn take(&mut self, found: Found) -> ControlFlow<()> {
+        let Found::Files(folder, mut items) = found else { return self.add(found) };
+        while !items.is_empty() {
+            let later = items.split_off(items.len().min(self.batch_size - self.files));
+            self.files += items.len();
+            self.add(Found::Files(Arc::clone(&folder), std::mem::replace(&mut items, later)))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn add(&mut self, found: Found) -> ControlFlow<()> {
+        self.found.push(found);
+        if self.files >= self.batch_size || self.found.len() >= self.folders {
+            self.hand_on()
+        } else {
+            ControlFlow::Continue(())
         }
     }
 
-    fn report(&mut self, outcome: Outcome) -> ControlFlow<()> {
-        let number = self.next()?;
-        sent(self.results.send((number, outcome)).is_ok())
-    }
-
-    fn next(&mut self) -> ControlFlow<(), u64> {
-        if (self.cancelled)() || !self.gate.enter() {
-            return ControlFlow::Break(());
-        }
-        let number = self.number;
+    fn hand_on(&mut self) -> ControlFlow<()> {
+        let (found, number) = (std::mem::take(&mut self.found), self.number);
+        self.files = 0;
         self.number += 1;
-        ControlFlow::Continue(number)
+        let is_sent = !(self.cancelled)() && self.gate.enter() && self.batches.send(Batch { number, found }).is_ok();
+        if is_sent { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
-}
-
-const fn sent(is_sent: bool) -> ControlFlow<()> {
-    if is_sent { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 /// A worker: takes batches until there are no more.
-fn inspect(queue: &Mutex<Receiver<Batch>>, results: &Sender<(u64, Outcome)>, inspector: &mut Inspector<'_>) {
+fn inspect(queue: &Mutex<Receiver<Batch>>, results: &Sender<Results>, inspector: &mut Inspector<'_>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(batch) = next else { return };
-        let mut rows = Vec::with_capacity(batch.items.len());
-        for item in &batch.items {
-            if (inspector.cancelled)() {
-                break;
-            }
-            // Cancelled in the middle of a file: its row would say too little.
-            let Ok(inspected) = inspector.inspect(&batch.folder, item) else { break };
-            let line = to_line(&inspected.row);
-            rows.push(Done { row: inspected.row, line, is_reused: inspected.is_reused });
-        }
-        if results.send((batch.number, Outcome::Rows(rows))).is_err() {
+        let outcomes = batch.found.into_iter().map(|found| match found {
+            Found::Files(folder, items) => Outcome::Rows(files(&folder, &items, inspector)),
+            Found::Orphans(stems) => Outcome::Orphans(stems),
+            Found::Closed(folder) => Outcome::Closed(folder),
+            Found::Fault(path, code) => Outcome::Fault(path, code),
+        });
+        if results.send((batch.number, outcomes.collect())).is_err() {
             return;
         }
     }
 }
 
+fn files(folder: &Folder, items: &[Item], inspector: &mut Inspector<'_>) -> Vec<Done> {
+    let mut rows = Vec::with_capacity(items.len());
+    for item in items {
+        if (inspector.cancelled)() {
+            break;
+        }
+        // Cancelled in the middle of a file: its row would say too little.
+        let Ok(inspected) = inspector.inspect(folder, item) else { break };
+        let line = to_line(&inspected.row);
+        rows.push(Done { row: inspected.row, line, is_reused: inspected.is_reused });
+    }
+    rows
+}
+
 /// The caller's side: puts arrivals in order and reports them.
 fn collect(
-    arrivals: &Receiver<(u64, Outcome)>,
+    arrivals: &Receiver<Results>,
     gate: &Gate,
     report: &mut Report,
     control: &dyn Control,
@@ -202,12 +214,14 @@ fn collect(
 ) -> Result<(), ScanError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    for (number, outcome) in arrivals {
-        waiting.insert(number, outcome);
-        while let Some(outcome) = waiting.remove(&next) {
+    for (number, outcomes) in arrivals {
+        waiting.insert(number, outcomes);
+        while let Some(outcomes) = waiting.remove(&next) {
             next += 1;
             gate.leave();
-            report.take(outcome)?;
+            for outcome in outcomes {
+                report.take(outcome)?;
+            }
             let done = report.tally.summary.files;
             control.progress(done, total.max(done));
         }

@@ -57,16 +57,16 @@ fn a_higher_tier_reads_again_and_a_lower_one_keeps_what_is_known() {
     assert!(rows.iter().all(|row| row.tier == Tier::Full && row.signal.is_some()));
 }
 
-/// Stops after some files.
-struct StopAfter(AtomicU64, u64);
+/// Says stop once it has been asked so often: before every file, and in every file that is read.
+struct StopAtQuestion(AtomicU64);
 
-impl Control for StopAfter {
-    fn progress(&self, current: u64, _total: u64) {
-        self.0.fetch_max(current, Ordering::SeqCst);
-    }
+impl Control for StopAtQuestion {
+    fn progress(&self, _current: u64, _total: u64) {}
 
     fn cancelled(&self) -> bool {
-        self.0.load(Ordering::SeqCst) >= self.1
+        let left = self.0.load(Ordering::SeqCst);
+        self.0.store(left.saturating_sub(1), Ordering::SeqCst);
+        left == 0
     }
 }
 
@@ -76,12 +76,12 @@ fn an_interrupted_scan_continues_where_it_stopped() {
     library(&place.root(), &PLAN).expect("fixtures");
     let options = place.options(Tier::Full);
     let mut reached = 0;
-    for stop in [8, 20] {
-        let Err(ScanError::Cancelled { partial }) = scan(&place.root(), &options, &StopAfter(AtomicU64::new(0), stop))
-        else {
+    for questions in [50, 90] {
+        let control = StopAtQuestion(AtomicU64::new(questions));
+        let Err(ScanError::Cancelled { partial }) = scan(&place.root(), &options, &control) else {
             panic!("not cancelled")
         };
-        assert!(partial.is_partial && partial.files >= stop && partial.files < 40, "{}", partial.files);
+        assert!(partial.is_partial && partial.files > reached && partial.files < 40, "{}", partial.files);
         assert!(partial.reused >= reached, "what the earlier attempt read is not read again");
         assert!(!options.manifest.exists(), "half a manifest never stands under the name of a whole one");
         reached = partial.files;
