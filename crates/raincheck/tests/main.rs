@@ -1,1 +1,11 @@
-//! The whole command, from outside.
+//! The whole command, from outside: each module starts the real binary and speaks to it as anybody could.
+
+mod architecture;
+mod client;
+mod config;
+mod help;
+mod jobs;
+mod keys;
+mod start;
+mod stop;
+mod support;

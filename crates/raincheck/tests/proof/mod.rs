@@ -4,8 +4,14 @@
 //! `RAINCHECK_PROOF_ROUNDS=50 cargo nextest run -p raincheck proof --profile long` tries everything fifty times as hard;
 //! `RAINCHECK_PROOF_SEED=123` draws other chances. Each test prints what it did (`--no-capture` shows it).
 
+mod cancel;
+mod follow;
 mod http;
 mod job;
+mod kill;
+mod paused;
+mod recovery;
+mod same_key;
 mod server;
 mod stage;
 mod trial;

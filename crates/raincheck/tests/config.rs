@@ -1,0 +1,41 @@
+//! The configuration: what is in force, and what is said of mistakes.
+
+use crate::support::{Place, raincheck, run};
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_the_server_does_not_start() {
+    let place = Place::new();
+    place.file("raincheck.toml", "[server]\nlisen = \"127.0.0.1:80\"\n\n[engine]\nlease = \"10\"\n\n[adio]\nroots = []\n");
+    for command in [&["config", "check"][..], &["serve"]] {
+        let ended = run(raincheck(command).current_dir(place.path()).env("RAINCHECK_LIMITS_BATCH", "many"));
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
+        insta::assert_snapshot!("mistakes", ended.err);
+    }
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_told() {
+    let place = Place::new();
+    let ended = run(raincheck(&["config", "check"]).current_dir(place.path()).env("RAINCHECK_DATA_DIRECTORY", "/x"));
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "{\"ok\":true}\n"));
+    insta::assert_snapshot!(ended.err, @"warning: RAINCHECK_DATA_DIRECTORY: this environment variable means nothing here; did you mean RAINCHECK_DATA_DIR?");
+}
+
+#[test]
+fn flags_come_before_the_environment_and_that_before_the_file() {
+    let place = Place::new();
+    let file = place.file("other.toml", "[engine]\nlease = \"20s\"\nconcurrency = 7\n");
+    let mut show = raincheck(&["config", "show", "--config", file.to_str().unwrap()]);
+    let shown = run(show.current_dir(place.path()).env("RAINCHECK_ENGINE_LEASE", "30s")).json();
+    let setting = |key: &str| shown.as_array().unwrap().iter().find(|setting| setting["key"] == key).unwrap().clone();
+    assert_eq!((&setting("lease")["value"], &setting("lease")["source"]), (&"\"30s\"".into(), &"RAINCHECK_ENGINE_LEASE".into()));
+    assert_eq!(setting("concurrency")["value"], "7");
+    assert_eq!(setting("stop_grace")["source"], "default");
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let ended = run(&mut raincheck(&["config", "check", "--config", "/nowhere/raincheck.toml"]));
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("/nowhere/raincheck.toml: cannot be read: No such file"), "{}", ended.err);
+}

@@ -1,0 +1,41 @@
+//! Promise: a server that is stopped past its leases and goes on later breaks nothing: no job ends twice, no attempt
+//! that was given up writes another word, and whoever follows sees every event once.
+
+use std::thread;
+use std::time::Duration;
+
+use super::job;
+use super::server::Place;
+use super::trial::rounds;
+
+const LEASE: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_server_paused_past_its_leases_ends_every_job_once() {
+    let place = Place::new();
+    let server = place.server().with("ENGINE_LEASE", "1s").start();
+    let mut http = server.http();
+    let sleepers: Vec<String> = (0..50)
+        .map(|number| {
+            let body = format!(r#"{{"kind": "sleep", "input": {{"seconds": {}}}}}"#, 0.1 + f64::from(number) * 0.06);
+            http.submit("", &body).expect("an answer").id()
+        })
+        .collect();
+    let pauses = rounds(2);
+    for _ in 0..pauses {
+        server.pause();
+        // The pause is what is tried.
+        thread::sleep(LEASE + Duration::from_millis(700));
+        server.go_on();
+        assert_eq!(http.get("/healthz").expect("an answer").status, 200);
+        // Long enough for some to end and the others to be under way again.
+        thread::sleep(Duration::from_millis(300));
+    }
+    let mut attempts = 0;
+    for id in &sleepers {
+        let job = job::check_ended(&mut http, id);
+        assert_eq!(job["state"], "completed", "{job}");
+        attempts += job["attempt"].as_u64().expect("a number");
+    }
+    println!("{pauses} pauses; {} jobs took {attempts} attempts", sleepers.len());
+}

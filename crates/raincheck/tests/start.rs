@@ -1,0 +1,52 @@
+//! What keeps a server from starting, and what it says then.
+
+use std::net::TcpListener;
+
+use crate::support::{Ended, Place, Server, raincheck, run};
+
+fn serve(place: &Place, args: &[&str]) -> Ended {
+    run(raincheck(&[&["serve"], args].concat()).current_dir(place.path()))
+}
+
+#[test]
+fn nobody_else_may_reach_a_server_without_keys() {
+    let place = Place::new();
+    for store in ["memory", "sqlite"] {
+        let refused = serve(&place, &["--listen", "0.0.0.0:0", "--data-dir", "data", "--store", store]);
+        assert_eq!(refused.code, Some(12), "{refused:?}");
+        assert!(refused.err.contains("refusing to listen on 0.0.0.0:0 without an API key"), "{}", refused.err);
+    }
+    run(raincheck(&["key", "create", "--scope", "read", "--data-dir", "data"]).current_dir(place.path()));
+    Server::start_at(&place, "0.0.0.0:0", &[]).stop();
+}
+
+#[test]
+fn a_data_directory_has_one_server() {
+    let place = Place::new();
+    let server = Server::start(&place, &[]);
+    let refused = serve(&place, &["--listen", "127.0.0.1:0", "--data-dir", "data"]);
+    assert_eq!(refused.code, Some(11), "{refused:?}");
+    let pid = server.pid().as_raw_nonzero();
+    assert!(refused.err.contains(&format!("in use by the process with pid {pid}")), "{}", refused.err);
+    server.kill();
+    Server::start(&place, &[]).stop();
+}
+
+#[test]
+fn a_port_has_one_server() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = serve(&place, &["--listen", &address, "--store", "memory"]);
+    assert_eq!(refused.code, Some(10));
+    assert!(refused.err.contains(&format!("cannot listen on {address}: the port is in use")), "{}", refused.err);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_told() {
+    let place = Place::new();
+    place.file("occupied", "");
+    let refused = serve(&place, &["--listen", "127.0.0.1:0", "--data-dir", "occupied/data"]);
+    assert_eq!(refused.code, Some(11));
+    assert!(refused.err.contains("occupied/data cannot be used"), "{}", refused.err);
+}
