@@ -45,6 +45,12 @@ impl Places {
         wants
     }
 
+    /// How many more jobs of a kind could start now.
+    pub(crate) fn free(&self, kind: &Kind) -> usize {
+        let own = self.by_kind.get(kind).map_or(0, |(_, places)| places.available_permits());
+        own.min(self.all.available_permits())
+    }
+
     fn take(&self, kind: &Kind) -> Option<(Arc<dyn Handler>, [OwnedSemaphorePermit; 2])> {
         let (handler, places) = self.by_kind.get(kind)?;
         // Only the dispatcher takes places, so those it counted are still free.
@@ -55,11 +61,11 @@ impl Places {
 }
 
 /// Claims jobs as places become free and starts them, until the engine drains.
-pub(crate) async fn run(parts: Arc<Parts>, places: Places) {
+pub(crate) async fn run(parts: Arc<Parts>) {
     while !parts.is_draining() {
-        let wants = places.wants();
+        let wants = parts.places.wants();
         let full = wants.is_empty();
-        let (claimed, next_due) = if full { (0, None) } else { claim(&parts, &places, wants).await };
+        let (claimed, next_due) = if full { (0, None) } else { claim(&parts, wants).await };
         if claimed == 0 {
             let wait = next_due.map_or(LOOK_AFTER, |due| due.since(parts.clock.now()).min(LOOK_AFTER));
             let _ = tokio::time::timeout(wait, parts.hub.dispatcher_woken()).await;
@@ -67,12 +73,12 @@ pub(crate) async fn run(parts: Arc<Parts>, places: Places) {
     }
 }
 
-async fn claim(parts: &Arc<Parts>, places: &Places, wants: Vec<Want>) -> (usize, Option<Time>) {
+async fn claim(parts: &Arc<Parts>, wants: Vec<Want>) -> (usize, Option<Time>) {
     let request = ClaimRequest { worker: parts.settings.worker.clone(), wants, lease: parts.settings.lease };
     match parts.store.claim(request, parts.clock.now()).await {
         Ok(Claims { jobs, next_due }) => {
             let count = jobs.len();
-            jobs.into_iter().for_each(|job| start(parts, places, job));
+            jobs.into_iter().for_each(|job| start(parts, job));
             (count, next_due)
         }
         Err(error) => {
@@ -82,8 +88,8 @@ async fn claim(parts: &Arc<Parts>, places: &Places, wants: Vec<Want>) -> (usize,
     }
 }
 
-fn start(parts: &Arc<Parts>, places: &Places, claimed: Claimed) {
-    let Some((handler, permits)) = places.take(&claimed.job.spec.kind) else {
+fn start(parts: &Arc<Parts>, claimed: Claimed) {
+    let Some((handler, permits)) = parts.places.take(&claimed.job.spec.kind) else {
         // Cannot happen as long as stores give no more than is wanted; if it does, the lease lapses and nothing is lost.
         tracing::error!(job = %claimed.job.id, "the store gave a job that was not asked for");
         return;

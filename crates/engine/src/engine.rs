@@ -40,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) recorder: Recorder,
     pub(crate) stats: Counters,
+    pub(crate) places: Places,
     lag: Lag,
     draining: AtomicBool,
 }
@@ -71,16 +72,16 @@ impl Engine {
         let recorder = Recorder::new(Arc::clone(&store), Arc::clone(&clock), settings.progress_interval);
         let places = Places::new(&registry, settings.concurrency);
         let attempts = Arc::clone(&hub.attempts);
-        let (tasks, stats, lag, draining) =
+        let (tasks, stats, places, lag, draining) =
             (Tasks::default(), Counters::default(), Lag::default(), AtomicBool::new(false));
         let parts =
             Parts { store, hub, registry, settings, clock, chance, tasks, attempts, recorder, stats, lag, draining };
         let engine = Self(Arc::new(parts));
-        engine.spawn_loops(places);
+        engine.spawn_loops();
         Ok(engine)
     }
 
-    fn spawn_loops(&self, places: Places) {
+    fn spawn_loops(&self) {
         let parts = &self.0;
         parts.tasks.spawn_loop(parts.recorder.clone().run());
         parts.tasks.spawn_loop(heartbeat::run(Arc::clone(parts)));
@@ -90,7 +91,7 @@ impl Engine {
             async move { parts.lag.run().await }
         });
         parts.tasks.passing_on.spawn(Arc::clone(&parts.hub).run());
-        parts.tasks.dispatching.spawn(dispatcher::run(Arc::clone(parts), places));
+        parts.tasks.dispatching.spawn(dispatcher::run(Arc::clone(parts)));
     }
 
     /// Grants wishes for jobs, all checked before any is accepted: if one cannot be granted as it is, none is.
@@ -175,7 +176,7 @@ impl Engine {
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let wait = jobs as f64 / rate;
-        Duration::from_secs_f64(wait.clamp(1.0, RETRY_AFTER_MAX.as_secs_f64()))
+        Duration::from_secs_f64(wait.min(RETRY_AFTER_MAX.as_secs_f64()))
     }
 
     /// A job with its outcome; `None` if there is no such job for the tenant.
@@ -261,7 +262,9 @@ impl Engine {
     #[must_use]
     pub fn place(&self, job: &Job) -> Option<(Place, Duration)> {
         let place = self.0.store.place(job)?;
-        Some((place, self.retry_after(&job.spec.kind, place.ahead)))
+        let kind = &job.spec.kind;
+        let starts_now = place.ahead < self.0.places.free(kind);
+        Some((place, if starts_now { Duration::ZERO } else { self.retry_after(kind, place.ahead) }))
     }
 
     /// The handlers.
