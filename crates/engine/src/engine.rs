@@ -72,10 +72,23 @@ impl Engine {
         let recorder = Recorder::new(Arc::clone(&store), Arc::clone(&clock), settings.progress_interval);
         let places = Places::new(&registry, settings.concurrency);
         let attempts = Arc::clone(&hub.attempts);
-        let (tasks, stats, places, lag, draining) =
+        let (tasks, stats, lag, draining) =
             (Tasks::default(), Counters::default(), Lag::default(), AtomicBool::new(false));
-        let parts =
-            Parts { store, hub, registry, settings, clock, chance, tasks, attempts, recorder, stats, lag, draining };
+        let parts = Parts {
+            store,
+            hub,
+            registry,
+            settings,
+            clock,
+            chance,
+            tasks,
+            attempts,
+            recorder,
+            stats,
+            places,
+            lag,
+            draining,
+        };
         let engine = Self(Arc::new(parts));
         engine.spawn_loops();
         Ok(engine)
