@@ -13,6 +13,7 @@ use super::{JobRequest, JobView};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
+use crate::json::Object;
 use crate::problem::{ApiError, ProblemBody, spread};
 use crate::query::Query;
 use crate::reply;
@@ -23,7 +24,7 @@ use crate::reply;
 pub(crate) struct BatchRequest {
     /// The wishes, up to 1000.
     #[schemars(length(min = 1, max = 1000))]
-    jobs: Vec<JobRequest>,
+    jobs: Vec<Object<JobRequest>>,
 }
 
 /// What became of the wishes of a batch.
@@ -64,7 +65,7 @@ pub(crate) async fn submit_batch(
     drop(body);
     let now = api.engine.clock().now();
     let mut submissions: Vec<Submission> = Vec::with_capacity(jobs.len());
-    for (number, (job, name)) in jobs.into_iter().zip(names).enumerate() {
+    for (number, (Object(job), name)) in jobs.into_iter().zip(names).enumerate() {
         let submission = job.submission(caller.tenant.clone(), name, api.settings.input_bytes_max, now);
         submissions.push(submission.map_err(|problem| ApiError::from(problem).of_entry(number))?);
     }

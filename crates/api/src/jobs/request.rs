@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use raincheck_core::{Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, Tenant, Time};
@@ -123,10 +124,32 @@ pub(crate) struct Seconds(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let seconds = f64::deserialize(deserializer)?;
-        if !(0.0..=SECONDS_MAX).contains(&seconds) {
-            return Err(de::Error::custom("expected a number of seconds from 0 to 31622400 (366 days)"));
+        struct Number;
+
+        impl de::Visitor<'_> for Number {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of seconds from 0 to 31622400 (366 days)")
+            }
+
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
+                if !(0.0..=SECONDS_MAX).contains(&seconds) {
+                    return Err(E::invalid_value(de::Unexpected::Float(seconds), &self));
+                }
+                Ok(Seconds(Duration::from_secs_f64(seconds)))
+            }
+
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Seconds, E> {
+                // Beyond 32 bits it is out of bounds anyway.
+                self.visit_f64(u32::try_from(seconds).map_or(f64::INFINITY, f64::from))
+            }
+
+            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Seconds, E> {
+                Err(E::invalid_value(de::Unexpected::Signed(seconds), &self))
+            }
         }
-        Ok(Self(Duration::from_secs_f64(seconds)))
+
+        deserializer.deserialize_f64(Number)
     }
 }
