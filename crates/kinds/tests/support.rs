@@ -1,0 +1,33 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use raincheck_core::{Event, Job, JobId, Json, Problem};
+use raincheck_engine::{Chance, Engine, Hub, Registry, Settings, Submission, SubmitError, SystemClock};
+use raincheck_store::{Limits, MemoryStore, Store};
+
+/// An engine with these handlers, on a memory store.
+pub(crate) async fn engine(registry: Registry) -> Engine {
+    let hub = Hub::new();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), Arc::clone(&hub) as _));
+    let (settings, clock) = (Settings::default(), Arc::new(SystemClock));
+    Engine::start(store, hub, registry, settings, clock, Chance::seeded(1)).await.unwrap()
+}
+
+pub(crate) async fn submit(engine: &Engine, kind: &str, input: serde_json::Value) -> Result<JobId, Problem> {
+    let submission = Submission::new(kind.parse().unwrap(), Json::from(input));
+    match engine.submit(vec![submission]).await {
+        Ok(mut answers) => Ok(answers.remove(0).unwrap().job().id),
+        Err((_, SubmitError::Refused(problem))) => Err(problem),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn end(engine: &Engine, job: JobId) -> Job {
+    let job = engine.wait(job, None, Duration::from_secs(60)).await.unwrap().unwrap();
+    assert!(job.life.state.is_final(), "{:?}", job.life);
+    job
+}
+
+pub(crate) async fn log(engine: &Engine, job: JobId) -> Vec<Event> {
+    engine.store().read_log(job, None, 0, usize::MAX).await.unwrap().unwrap().events
+}
