@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 /// Says stop at the nth question, and remembers when.
 struct StopAtQuestion {
-    left: AtomicU64,
-    asked: Mutex<Option<Instant>>,
+    asked: AtomicU64,
+    limit: u64,
+    since: Mutex<Option<Instant>>,
 }
 
 impl Control for StopAtQuestion {
@@ -18,13 +19,11 @@ impl Control for StopAtQuestion {
 
     #[expect(clippy::disallowed_methods, reason = "the promise is about real time")]
     fn cancelled(&self) -> bool {
-        let left = self.left.load(Ordering::SeqCst);
-        if left == 0 {
-            self.asked.lock().expect("lock").get_or_insert_with(Instant::now);
-            return true;
+        let stop = self.asked.fetch_add(1, Ordering::SeqCst) >= self.limit;
+        if stop {
+            self.since.lock().expect("lock").get_or_insert_with(Instant::now);
         }
-        self.left.store(left - 1, Ordering::SeqCst);
-        false
+        stop
     }
 }
 
@@ -34,19 +33,19 @@ fn in_the_middle_of_a_long_file() {
     // Ten minutes of audio: seconds of work in a debug build.
     let minute = speech(&mut Dice::new(1), 24_000, 24_000 * 60).repeat(10);
     std::fs::write(place.root().join("long.wav"), WavFile::pcm16(24_000, 1, &minute).bytes()).expect("write");
-    let control = StopAtQuestion { left: AtomicU64::new(20), asked: Mutex::new(None) };
+    let control = StopAtQuestion { asked: AtomicU64::new(0), limit: 20, since: Mutex::new(None) };
     let outcome = scan(&place.root(), &place.options(Tier::Full), &control);
     let Err(ScanError::Cancelled { partial }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(partial.files, 0, "a file that was not finished has no row");
-    let asked = control.asked.lock().expect("lock").expect("was asked");
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    let since = control.since.lock().expect("lock").expect("was asked");
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
 }
 
 #[test]
 fn before_anything_is_done() {
     let place = Place::new();
     library(&place.root(), &Plan { longest_ms: 1_100, ..Plan::new(5) }).expect("fixtures");
-    let control = StopAtQuestion { left: AtomicU64::new(0), asked: Mutex::new(None) };
+    let control = StopAtQuestion { asked: AtomicU64::new(0), limit: 0, since: Mutex::new(None) };
     assert!(matches!(scan(&place.root(), &place.options(Tier::Quick), &control), Err(ScanError::Cancelled { .. })));
 }
 
