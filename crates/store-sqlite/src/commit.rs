@@ -115,6 +115,9 @@ impl Committer<'_> {
 
     fn transact(&mut self, batch: &mut [Box<dyn AnyCall>]) -> Result<(), Setback> {
         let connection = self.writer.tables.connection;
+        if self.writer.uncommitted {
+            return self.run_all(batch);
+        }
         execute(connection, "BEGIN IMMEDIATE").map_err(Setback::Unknown)?;
         let result = self.run_all(batch).and_then(|()| match execute(connection, "COMMIT") {
             Ok(()) => Ok(()),

@@ -17,6 +17,10 @@ pub struct Options {
     pub free_space_min: u64,
     /// How many threads read. Each has a connection of its own.
     pub readers: usize,
+    /// Accepts jobs without writing them: all but the database is done, so that a benchmark can tell what that costs.
+    /// Such jobs are lost, and cannot be claimed or read. No configuration sets it.
+    #[doc(hidden)]
+    pub uncommitted: bool,
 }
 
 impl Options {
@@ -30,6 +34,7 @@ impl Options {
             commit_queue_bytes: 64 << 20,
             free_space_min: 64 << 20,
             readers: 2,
+            uncommitted: false,
         }
     }
 }

@@ -93,11 +93,18 @@ impl Server<'_> {
         let mut numbers = Numbers::new(Arc::clone(&self.shared.names));
         load::names(connection, &mut numbers).map_err(unreadable)?;
         let mut memory = Memory::new(Arc::clone(&self.shared.ready), load::newest(connection)?);
-        load::memory(&mut tables, &numbers, &mut memory).map_err(unreadable)?;
+        load::memory(&mut tables, &mut numbers, &mut memory).map_err(unreadable)?;
         let database = database(&self.options.path);
         let checkpointer = Checkpointer::start(&database, self.shared)?;
         let readers = Readers::start(&database, self.options.readers)?;
-        let writer = Writer { tables, memory, numbers, limits: self.options.limits, changes: Vec::new() };
+        let writer = Writer {
+            tables,
+            memory,
+            numbers,
+            limits: self.options.limits,
+            uncommitted: self.options.uncommitted,
+            changes: Vec::new(),
+        };
         Ok((writer, checkpointer, readers))
     }
 }

@@ -1,4 +1,6 @@
-use raincheck_core::{Command, Decision, Event, JobId, JobKey, Life, Refusal, Spec, Tenant, Time, decide};
+use std::sync::Arc;
+
+use raincheck_core::{Command, Decision, Event, JobId, JobKey, Life, Line, Refusal, Spec, Tenant, Time, decide};
 use raincheck_store::{Change, Limits};
 
 use crate::fault::Fault;
@@ -13,6 +15,8 @@ pub(crate) struct Writer<'c> {
     pub(crate) memory: Memory,
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
+    /// See [`crate::Options::uncommitted`].
+    pub(crate) uncommitted: bool,
     /// What the observer will be told once it is committed.
     pub(crate) changes: Vec<Change>,
 }
@@ -36,7 +40,7 @@ impl Writer<'_> {
             Some(hot) => hot,
             None => match self.tables.live.get(key, false)? {
                 Some(job) => {
-                    read = Hot::read(&mut self.tables, self.numbers.names(), job)?;
+                    read = Hot::read(&mut self.tables, &mut self.numbers, &job.request, job.stored)?;
                     &read
                 }
                 None => {
@@ -84,14 +88,18 @@ impl Writer<'_> {
         Ok(owner.is_some_and(|(id, owner)| id == job && tenant.is_none_or(|tenant| number(tenant) == Some(owner))))
     }
 
-    /// The numbers of a job's names, which are stored if they are new.
-    pub(crate) fn numbers_of(&mut self, spec: &Spec) -> Result<LineIds, Fault> {
-        Ok(LineIds {
+    /// The line of a new job, and its numbers. Names that are new are stored.
+    pub(crate) fn line_of(&mut self, spec: &Spec) -> Result<(LineIds, Arc<Line>), Fault> {
+        if let Some(last) = self.numbers.last_line(spec) {
+            return Ok(last);
+        }
+        let ids = LineIds {
             queue: self.number(spec.queue.as_str())?,
             kind: self.number(spec.kind.as_str())?,
             tenant: self.number(spec.tenant.as_str())?,
             priority: spec.priority.number(),
-        })
+        };
+        Ok((ids, self.numbers.line(ids)?))
     }
 
     fn number(&mut self, text: &str) -> Result<i64, Fault> {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raincheck_core::{Event, EventBody, Job, Life, Line, Time};
+use raincheck_core::{Event, EventBody, Job, Life, Time};
 use raincheck_store::{Acceptance, Change, Idempotency, NewJob, StoreError};
 
 use crate::fault::Fault;
@@ -79,15 +79,17 @@ impl Writer<'_> {
         }
         let id = self.memory.minter.mint(now, new.random);
         let spec = &new.spec;
-        let line = self.numbers_of(spec)?;
+        let (ids, line) = self.line_of(spec)?;
         let life = Life::accepted(spec);
-        self.tables.accepted.insert(&New { id, line, spec, texts, input: &new.input, accepted_at: now })?;
-        self.tables.live.insert(id.key(), &life, line, spec.deadline)?;
+        if !self.uncommitted {
+            self.tables.accepted.insert(&New { id, line: ids, spec, texts, input: &new.input, accepted_at: now })?;
+            self.tables.live.insert(id.key(), &life, ids, spec.deadline)?;
+            new.idempotency.iter().for_each(|idempotency| self.tables.idempotency.push(id.key(), *idempotency));
+        }
         if let Some(idempotency) = new.idempotency {
-            self.tables.idempotency.push(id.key(), idempotency);
             self.memory.remember(idempotency, id.key());
         }
-        let wait = Wait { line: Line::from(&**spec), run_at: spec.run_at, deadline: spec.deadline };
+        let wait = Wait { line, run_at: spec.run_at, deadline: spec.deadline };
         self.memory.stand(id.key(), Place::Nowhere, Standing::Waiting(wait), now);
         let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(spec)) };
         self.changes.push(Change { job: id, event });
