@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use raincheck_core::{Job, JobId, Tenant};
 use raincheck_engine::Engine;
 use raincheck_store::StoreError;
@@ -20,6 +21,8 @@ pub(crate) struct Api {
     pub(crate) keyring: Keyring,
     pub(crate) bodies: Bodies,
     pub(crate) metrics: HttpMetrics,
+    /// The OpenAPI document.
+    pub(crate) openapi: Bytes,
 }
 
 impl Api {

@@ -20,7 +20,8 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
     let Routes { router, listed } = routes();
     let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path));
     let (keyring, bodies) = (Keyring::default(), Bodies::default());
-    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics });
+    let openapi = openapi::document(engine.registry(), settings.keyless);
+    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, openapi });
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

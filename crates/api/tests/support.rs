@@ -25,6 +25,7 @@ pub(crate) struct Server {
     pub(crate) closing: CancellationToken,
     /// Lets one waiting `gate` job go on.
     pub(crate) gate: Arc<Notify>,
+    document: Value,
 }
 
 /// What came back.
@@ -126,7 +127,10 @@ impl Server {
         let engine = Engine::start(store, hub, registry, Settings::default(), clock, chance).await.unwrap();
         let (settings, closing) = (Arc::new(settings), CancellationToken::new());
         let router = raincheck_api::router(engine.clone(), Arc::clone(&settings), closing.clone());
-        Self { router, engine, settings, closing, gate }
+        let document = router.clone().oneshot(request(Method::GET, "/openapi.json", &[], "")).await.unwrap();
+        let document = document.into_body().collect().await.unwrap().to_bytes();
+        let document = serde_json::from_slice(&document).unwrap();
+        Self { router, engine, settings, closing, gate, document }
     }
 
     /// Makes a key; gives what goes into the `Authorization` header.
@@ -141,11 +145,33 @@ impl Server {
         format!("Bearer {}", key.text)
     }
 
+    /// Sends a request. Whatever comes back must be in the OpenAPI document.
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+        let operation = self.operation(request.method(), request.uri().path());
         let response = self.router.clone().oneshot(request).await.unwrap();
+        if let Some(operation) = operation {
+            let media_type = response.headers().get("content-type").map(|value| value.to_str().unwrap());
+            let media_type = media_type.map(|text| text.split(';').next().unwrap());
+            let documented = &operation["responses"][response.status().as_str()];
+            let content = documented.get("content").and_then(Value::as_object);
+            let is_documented = documented.is_object()
+                && media_type.is_none_or(|text| content.is_some_and(|content| content.contains_key(text)));
+            assert!(is_documented, "{} answers {} {media_type:?}", operation["operationId"], response.status());
+        }
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// What the document says of a request; `None` of one that has no route.
+    fn operation(&self, method: &Method, path: &str) -> Option<&Value> {
+        let matches = |route: &str| {
+            let (route, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), path.split('/').collect());
+            route.len() == path.len()
+                && route.iter().zip(&path).all(|(a, b)| a == b || (a.starts_with('{') && !b.is_empty()))
+        };
+        let (_, operations) = self.document["paths"].as_object()?.iter().find(|(route, _)| matches(route))?;
+        operations.get(method.as_str().to_lowercase())
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {

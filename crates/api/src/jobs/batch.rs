@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use raincheck_core::ProblemType;
+use raincheck_core::{Problem, ProblemType, Time};
 use raincheck_engine::{Submission, SubmitError, Submitted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,15 @@ struct BatchEntry<'a> {
     error: Option<ProblemBody<'a>>,
 }
 
+impl<'a> BatchEntry<'a> {
+    fn new(entry: &'a Result<Submitted, ApiError>, now: Time) -> Self {
+        match entry {
+            Ok(submitted) => Self { job: Some(JobView::without_place(submitted.job(), now)), error: None },
+            Err(error) => Self { job: None, error: Some(error.body()) },
+        }
+    }
+}
+
 /// `POST /v1/jobs:batch`: accepts many jobs in one durable write.
 pub(crate) async fn submit_batch(
     State(api): State<Arc<Api>>,
@@ -59,7 +68,7 @@ pub(crate) async fn submit_batch(
     let BatchRequest { jobs } = body.parse()?;
     if jobs.is_empty() || jobs.len() > api.settings.batch_max {
         let detail = format!("a batch has from 1 to {} jobs; split it", api.settings.batch_max);
-        return Err(raincheck_core::Problem::new(ProblemType::INVALID_REQUEST, detail).at("/jobs").into());
+        return Err(Problem::new(ProblemType::INVALID_REQUEST, detail).at("/jobs").into());
     }
     let names = key.batch(&caller.tenant, body.bytes(), jobs.len());
     drop(body);
@@ -89,13 +98,8 @@ fn answer(api: &Api, submitted: Vec<Result<Submitted, SubmitError>>) -> Response
         _ => StatusCode::MULTI_STATUS,
     };
     let now = api.engine.clock().now();
-    let entry = |entry| match entry {
-        &Ok(ref submitted) => {
-            BatchEntry { job: Some(JobView::without_place(Submitted::job(submitted), now)), error: None }
-        }
-        Err(error) => BatchEntry { job: None, error: Some(ApiError::body(error)) },
-    };
-    let mut response = reply::json(status, &BatchReply { jobs: entries.iter().map(entry).collect(), accepted });
+    let jobs = entries.iter().map(|entry| BatchEntry::new(entry, now)).collect();
+    let mut response = reply::json(status, &BatchReply { jobs, accepted });
     if let Some(wait) = entries.iter().filter_map(|entry| entry.as_ref().err()?.wait()).max() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(spread(wait)));
     }

@@ -15,7 +15,7 @@ use crate::ApiSettings;
 /// Headers of a request, in number.
 const HEADERS_MAX: usize = 100;
 /// Headers of a request, in bytes.
-const HEADER_BYTES_MAX: usize = 32 * 1024;
+const HEADER_BYTES_MAX: u32 = 32 * 1024;
 /// What is read ahead of a request, and written ahead of a client that reads slowly.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests at once on an HTTP/2 connection.
@@ -100,7 +100,7 @@ fn http1(settings: &ApiSettings) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
         .max_headers(HEADERS_MAX)
-        .max_header_size(HEADER_BYTES_MAX)
+        .max_header_size(HEADER_BYTES_MAX as usize)
         .max_buf_size(BUFFER_BYTES_MAX);
     builder
 }
@@ -112,7 +112,7 @@ fn http2() -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS_MAX)
         .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
         .max_local_error_reset_streams(ERROR_STREAMS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .max_header_list_size(HEADER_BYTES_MAX)
         .max_send_buf_size(BUFFER_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,0 +1,39 @@
+use schemars::JsonSchema;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::health::Health;
+use crate::jobs::{BatchReply, BatchRequest, CancelRequest, EventsPage, JobRequest, JobView, JobsPage};
+use crate::kinds::KindsReply;
+use crate::problem::ProblemBody;
+use crate::queues::{QueueView, QueuesReply};
+
+/// Every schema that an operation refers to, by name. `kinds` are those that jobs can be of.
+pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
+    let settings =
+        || SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut read = settings().for_deserialize().into_generator();
+    define::<JobRequest>(&mut read);
+    define::<BatchRequest>(&mut read);
+    define::<CancelRequest>(&mut read);
+    let mut written = settings().for_serialize().into_generator();
+    define::<JobView<'_>>(&mut written);
+    define::<JobsPage<'_>>(&mut written);
+    define::<BatchReply<'_>>(&mut written);
+    define::<EventsPage<'_>>(&mut written);
+    define::<KindsReply<'_>>(&mut written);
+    define::<QueueView>(&mut written);
+    define::<QueuesReply>(&mut written);
+    define::<Health>(&mut written);
+    define::<ProblemBody<'_>>(&mut written);
+    let mut schemas = read.take_definitions(true);
+    schemas.extend(written.take_definitions(true));
+    if let Some(kind) = schemas.get_mut("JobRequest").and_then(|schema| schema.pointer_mut("/properties/kind")) {
+        kind["enum"] = json!(kinds);
+    }
+    schemas
+}
+
+fn define<T: JsonSchema>(generator: &mut SchemaGenerator) {
+    drop(generator.subschema_for::<T>());
+}
