@@ -1,16 +1,19 @@
+use std::sync::Arc;
+
 use raincheck_core::{Event, EventBody, JobId, Life, Line, Outcome, Rules, WorkerId};
 
 use crate::fault::Fault;
-use crate::names::Names;
+use crate::names::Numbers;
 use crate::table::Tables;
+use crate::table::accepted::Request;
 use crate::table::event;
-use crate::table::live::LiveJob;
+use crate::table::life::Stored;
 
 /// All that a change of a job needs to know of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Hot {
     pub(crate) id: JobId,
-    pub(crate) line: Line,
+    pub(crate) line: Arc<Line>,
     pub(crate) rules: Rules,
     pub(crate) life: Life,
     /// The event that holds the progress; 0 if there is none.
@@ -21,13 +24,17 @@ pub(crate) struct Hot {
 
 impl Hot {
     /// What the tables hold of a job that has not ended.
-    pub(crate) fn read(tables: &mut Tables<'_>, names: &Names, job: LiveJob) -> Result<Self, Fault> {
-        let LiveJob { request, stored, .. } = job;
+    pub(crate) fn read(
+        tables: &mut Tables<'_>,
+        numbers: &mut Numbers,
+        request: &Request,
+        stored: Stored,
+    ) -> Result<Self, Fault> {
         let mut life = stored.life;
         life.progress = event::progress(tables.connection, request.id.key(), stored.progress_seq)?;
         Ok(Self {
             id: request.id,
-            line: names.line(request.line)?,
+            line: numbers.line(request.line)?,
             rules: request.rules,
             life,
             progress_seq: stored.progress_seq,
@@ -39,7 +46,7 @@ impl Hot {
     pub(crate) fn after(&self, life: Life, events: &[Event]) -> Self {
         let mut after = Self {
             id: self.id,
-            line: self.line.clone(),
+            line: Arc::clone(&self.line),
             rules: self.rules,
             life,
             progress_seq: self.progress_seq,

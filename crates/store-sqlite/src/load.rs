@@ -25,7 +25,7 @@ pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<Option<JobKey>
 }
 
 /// Reads everything else that the writer keeps in memory.
-pub(crate) fn memory(tables: &mut Tables<'_>, numbers: &Numbers, memory: &mut Memory) -> Result<(), Fault> {
+pub(crate) fn memory(tables: &mut Tables<'_>, numbers: &mut Numbers, memory: &mut Memory) -> Result<(), Fault> {
     for queue in paused::all(tables.connection)? {
         memory.ready().set_paused(&queue.parse().map_err(crate::fault::unreadable)?, true);
     }
@@ -40,23 +40,17 @@ pub(crate) fn memory(tables: &mut Tables<'_>, numbers: &Numbers, memory: &mut Me
     Ok(())
 }
 
-fn waiting(connection: &Connection, numbers: &Numbers, memory: &mut Memory) -> Result<(), Fault> {
+fn waiting(connection: &Connection, numbers: &mut Numbers, memory: &mut Memory) -> Result<(), Fault> {
     let sql = "SELECT key, state, run_at, queue, kind, tenant, priority, deadline FROM live ORDER BY key";
     let mut select = connection.prepare(sql)?;
     let mut rows = select.query([])?;
-    let mut last = None;
     while let Some(row) = rows.next()? {
         let (key, state, run_at) = (column::key(row, 0)?, column::state(row, 1)?, column::time(row, 2)?);
         let ids = LineIds { queue: row.get(3)?, kind: row.get(4)?, tenant: row.get(5)?, priority: row.get(6)? };
         if state == State::Running {
             continue;
         }
-        // Most neighbours stand in the same line.
-        let line = match &last {
-            Some((known, line)) if *known == ids => Clone::clone(line),
-            _ => numbers.names().line(ids)?,
-        };
-        last = Some((ids, line.clone()));
+        let line = numbers.line(ids)?;
         // No clock is read here: what was not queued yet is looked at again when the first claim tells the time.
         let now = if state == State::Queued { run_at } else { Time::EPOCH };
         let wait = Wait { line, run_at, deadline: column::time_if_any(row, 7)? };
@@ -65,7 +59,7 @@ fn waiting(connection: &Connection, numbers: &Numbers, memory: &mut Memory) -> R
     Ok(())
 }
 
-fn running(tables: &mut Tables<'_>, numbers: &Numbers, memory: &mut Memory) -> Result<(), Fault> {
+fn running(tables: &mut Tables<'_>, numbers: &mut Numbers, memory: &mut Memory) -> Result<(), Fault> {
     let columns = live::columns();
     let sql = format!("SELECT live.key, {columns} FROM live JOIN accepted USING (key) WHERE live.state = 2");
     let mut select = tables.connection.prepare(&sql)?;
@@ -73,7 +67,7 @@ fn running(tables: &mut Tables<'_>, numbers: &Numbers, memory: &mut Memory) -> R
     while let Some(row) = rows.next()? {
         let key = column::key(row, 0)?;
         let job = live::read(row, key, 1)?;
-        let hot = Hot::read(tables, numbers.names(), job)?;
+        let hot = Hot::read(tables, numbers, &job.request, job.stored)?;
         memory.enter(key, Standing::from(hot), Time::EPOCH);
     }
     Ok(())

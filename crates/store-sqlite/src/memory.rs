@@ -22,7 +22,7 @@ pub(crate) struct Memory {
 /// A job that waits in its line.
 #[derive(Clone, Debug)]
 pub(crate) struct Wait {
-    pub(crate) line: Line,
+    pub(crate) line: Arc<Line>,
     pub(crate) run_at: Time,
     pub(crate) deadline: Option<Time>,
 }
@@ -64,7 +64,7 @@ impl Place {
         if hot.life.lease.is_some() {
             Self::Running
         } else {
-            Self::Waiting(Wait { line: hot.line.clone(), run_at: hot.life.run_at, deadline: hot.rules.deadline })
+            Self::Waiting(Wait { line: Arc::clone(&hot.line), run_at: hot.life.run_at, deadline: hot.rules.deadline })
         }
     }
 }

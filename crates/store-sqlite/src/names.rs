@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use raincheck_core::{Kind, Line, Priority, QueueName, Tenant};
+use raincheck_core::{Kind, Line, Priority, QueueName, Spec, Tenant};
 use raincheck_store::StoreError;
 
 /// The names of queues, kinds and tenants by their numbers, for all threads. Rows hold the number.
@@ -17,7 +17,7 @@ struct Name {
 }
 
 /// The numbers of a [`Line`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LineIds {
     pub(crate) queue: i64,
     pub(crate) kind: i64,
@@ -62,16 +62,19 @@ pub(crate) struct Numbers {
     /// In the order of their numbers.
     texts: Vec<Box<str>>,
     names: Arc<Names>,
+    /// The lines in use. Made once each: all threads share the names, and counting who holds them is not cheap.
+    lines: HashMap<LineIds, Arc<Line>>,
+    /// The last that was asked for. Most neighbours stand in the same line.
+    last: Option<(LineIds, Arc<Line>)>,
 }
+
+/// So many lines are remembered.
+const LINES_MAX: usize = 10_000;
 
 impl Numbers {
     /// No names yet.
     pub(crate) fn new(names: Arc<Names>) -> Self {
         Self { names, ..Self::default() }
-    }
-
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -81,6 +84,37 @@ impl Numbers {
     /// The number of a name, if it has one.
     pub(crate) fn get(&self, text: &str) -> Option<i64> {
         self.ids.get(text).copied()
+    }
+
+    /// The line of a job, and its numbers, if it is that of the job before.
+    pub(crate) fn last_line(&self, spec: &Spec) -> Option<(LineIds, Arc<Line>)> {
+        let same = |line: &Line| {
+            line.queue == spec.queue
+                && line.kind == spec.kind
+                && line.tenant == spec.tenant
+                && line.priority == spec.priority
+        };
+        self.last.clone().filter(|(_, line)| same(line))
+    }
+
+    /// The line of these numbers.
+    pub(crate) fn line(&mut self, ids: LineIds) -> Result<Arc<Line>, StoreError> {
+        if let Some((_, line)) = self.last.as_ref().filter(|(last, _)| *last == ids) {
+            return Ok(Arc::clone(line));
+        }
+        let line = match self.lines.get(&ids) {
+            Some(line) => Arc::clone(line),
+            None => {
+                let line = Arc::new(self.names.line(ids)?);
+                if self.lines.len() == LINES_MAX {
+                    self.lines.clear();
+                }
+                self.lines.insert(ids, Arc::clone(&line));
+                line
+            }
+        };
+        self.last = Some((ids, Arc::clone(&line)));
+        Ok(line)
     }
 
     /// Gives a name the next number.
@@ -93,6 +127,8 @@ impl Numbers {
 
     /// Takes back the numbers after the first `len`, because they were not stored.
     pub(crate) fn truncate(&mut self, len: usize) {
+        self.lines.clear();
+        self.last = None;
         for text in self.texts.drain(len.min(self.texts.len())..) {
             self.ids.remove(&text);
         }

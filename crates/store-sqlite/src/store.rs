@@ -84,7 +84,8 @@ impl SqliteStore {
             self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(error);
         }
-        answer.await.unwrap_or_else(|_| Err(self.shared.unanswered()))
+        let (result, _work) = answer.await.map_err(|_| self.shared.unanswered())?;
+        result
     }
 
     /// Reads on another thread.

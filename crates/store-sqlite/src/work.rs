@@ -32,12 +32,15 @@ pub(crate) trait Work: Send + 'static {
     }
 }
 
+/// What a caller is told, and what it had asked: to free that is its own business, not the writer's.
+pub(crate) type Answered<W> = (Result<<W as Work>::Answer, StoreError>, W);
+
 /// A piece of work and the caller who waits for it.
 pub(crate) struct Call<W: Work> {
     pub(crate) work: W,
     pub(crate) bytes: usize,
     pub(crate) result: Option<Result<W::Answer, StoreError>>,
-    pub(crate) caller: oneshot::Sender<Result<W::Answer, StoreError>>,
+    pub(crate) caller: oneshot::Sender<Answered<W>>,
 }
 
 /// A [`Call`] whatever it asks for.
@@ -85,6 +88,7 @@ impl<W: Work> AnyCall for Call<W> {
 
     fn answer(self: Box<Self>) {
         // A caller that has gone away does not care.
-        let _ = self.caller.send(self.result.unwrap_or(Err(StoreError::Stopped)));
+        let Self { work, result, caller, .. } = *self;
+        let _ = caller.send((result.unwrap_or(Err(StoreError::Stopped)), work));
     }
 }

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use raincheck_core::{Backoff, Dice, Ending, Json, Priority, Spec, Tenant, Time, Want, WorkerId};
+use raincheck_core::{Backoff, Dice, Ending, Json, Kind, Priority, QueueName, Spec, Tenant, Time, Want, WorkerId};
 use raincheck_store::{ClaimRequest, Claimed, Finish, Idempotency, NewJob, Silent, Store};
 use raincheck_store_sqlite::{Options, SqliteStore};
 
@@ -46,7 +46,11 @@ pub(crate) fn input() -> Json {
 /// A job with an idempotency key of its own, made of `number`.
 pub(crate) fn job(template: &Spec, input: &Json, number: u64) -> NewJob {
     let now = now();
-    let spec = Spec { created_at: now, run_at: now, ..template.clone() };
+    // A request brings names of its own.
+    let tenant = template.tenant.as_str().parse().expect("a name");
+    let kind: Kind = template.kind.as_str().parse().expect("a name");
+    let queue = QueueName::from(&kind);
+    let spec = Spec { created_at: now, run_at: now, tenant, kind, queue, labels: [].into(), ..*template };
     let half = |seed: u64| u128::from(mix(number ^ seed));
     let key = half(0x51) << 64 | half(0x72);
     let idempotency = Some(Idempotency { key, fingerprint: half(0x93) << 64 | half(0xb4) });

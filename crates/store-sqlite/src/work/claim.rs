@@ -8,6 +8,7 @@ use crate::hot::Hot;
 use crate::names::Names;
 use crate::table::accepted::Request;
 use crate::table::event;
+use crate::table::live::LiveJob;
 use crate::work::Work;
 use crate::writer::Writer;
 
@@ -81,9 +82,8 @@ impl Writer<'_> {
     /// Leases a job that was taken from the ready set; `None` if it is past its deadline, or not ready after all.
     fn lease(&mut self, key: JobKey, line: &Line, claim: &ClaimRequest, now: Time) -> Result<Option<LeasedJob>, Fault> {
         let missing = || StoreError::Unreadable("a waiting job is missing".into());
-        let mut job = self.tables.live.get(key, true)?.ok_or_else(missing)?;
-        let (request, input) = (job.request.clone(), job.input.take().unwrap_or_default());
-        let before = Hot::read(&mut self.tables, self.numbers.names(), job)?;
+        let LiveJob { request, stored, input } = self.tables.live.get(key, true)?.ok_or_else(missing)?;
+        let before = Hot::read(&mut self.tables, &mut self.numbers, &request, stored)?;
         let command = Command::Claim { worker: claim.worker.clone(), until: now.after(claim.lease) };
         let Decision { life, events } = match decide(&before.life, &before.rules, command, now) {
             Ok(decision) => decision,
@@ -96,6 +96,11 @@ impl Writer<'_> {
         };
         let steps = if life.steps > 0 { event::steps(self.tables.connection, key)? } else { Vec::new() };
         self.change(&before, life.clone(), events, now)?;
-        Ok((life.state == State::Running).then_some(LeasedJob { request, life, input, steps }))
+        Ok((life.state == State::Running).then_some(LeasedJob {
+            request,
+            life,
+            input: input.unwrap_or_default(),
+            steps,
+        }))
     }
 }

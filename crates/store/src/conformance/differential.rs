@@ -58,7 +58,7 @@ pub async fn same_operations_same_logs(left: Arc<dyn Store>, right: Arc<dyn Stor
     let mut run = Run { left, right, chance, now: START, jobs: Vec::new(), leases: Vec::new() };
     for number in 0..operations {
         run.step().await;
-        if number % 500 == 499 {
+        if number % 400 == 399 {
             run.compare().await;
         }
     }
