@@ -19,6 +19,7 @@ mod json;
 pub mod keys;
 mod kinds;
 mod metrics;
+mod number;
 mod openapi;
 mod path;
 mod prefer;

@@ -1,13 +1,11 @@
-use std::fmt;
-use std::time::Duration;
-
 use raincheck_core::{Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, Tenant, Time};
 use raincheck_engine::Submission;
 use raincheck_store::Idempotency;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use crate::json;
+use crate::number::{Seconds, Whole};
 
 /// Labels of a job, in number.
 const LABELS_MAX: usize = 32;
@@ -15,8 +13,6 @@ const LABELS_MAX: usize = 32;
 const LABEL_NAME_MAX: usize = 64;
 /// The value of a label, in bytes.
 const LABEL_VALUE_MAX: usize = 256;
-/// The longest time that can be asked for, in seconds: 366 days.
-const SECONDS_MAX: f64 = 366.0 * 86_400.0;
 /// What names a kind or queue, as a pattern of JSON Schema.
 const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
@@ -54,8 +50,8 @@ pub(crate) struct JobRequest {
     #[schemars(with = "Option<f64>", range(min = 0.001, max = 31_622_400))]
     timeout: Option<Seconds>,
     /// How often it may fail before it has failed: 1 to 100.
-    #[schemars(range(min = 1, max = 100))]
-    max_attempts: Option<u32>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 100))]
+    max_attempts: Option<Whole>,
     /// How long it stays readable once it has ended, in seconds; 7 days if left out.
     #[schemars(with = "Option<f64>", range(min = 0, max = 31_622_400))]
     retention: Option<Seconds>,
@@ -83,7 +79,7 @@ impl JobRequest {
             labels: self.labels,
             run_at: self.run_at.or(self.delay.map(|Seconds(delay)| now.after(delay))),
             deadline: self.deadline,
-            max_attempts: self.max_attempts,
+            max_attempts: self.max_attempts.map(|Whole(number)| number),
             timeout: self.timeout.map(|Seconds(timeout)| timeout),
             retention: self.retention.map(|Seconds(retention)| retention),
             idempotency,
@@ -115,41 +111,5 @@ impl JobRequest {
             }
         }
         Ok(())
-    }
-}
-
-/// A length of time, as a number of seconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seconds(pub(crate) Duration);
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-
-        impl de::Visitor<'_> for Number {
-            type Value = Seconds;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of seconds from 0 to 31622400 (366 days)")
-            }
-
-            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
-                if !(0.0..=SECONDS_MAX).contains(&seconds) {
-                    return Err(E::invalid_value(de::Unexpected::Float(seconds), &self));
-                }
-                Ok(Seconds(Duration::from_secs_f64(seconds)))
-            }
-
-            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Seconds, E> {
-                // Beyond 32 bits it is out of bounds anyway.
-                self.visit_f64(u32::try_from(seconds).map_or(f64::INFINITY, f64::from))
-            }
-
-            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Seconds, E> {
-                Err(E::invalid_value(de::Unexpected::Signed(seconds), &self))
-            }
-        }
-
-        deserializer.deserialize_f64(Number)
     }
 }

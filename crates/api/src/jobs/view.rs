@@ -113,10 +113,13 @@ pub(crate) struct ProgressSchema {
     #[schemars(range(min = 0, max = 100))]
     percent: f64,
     /// How many of `total` are done.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     current: Option<u64>,
     /// How many there are to do.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     /// What is being done, for people.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
@@ -132,6 +135,7 @@ pub(crate) struct ErrorSchema {
     /// What went wrong.
     detail: String,
     /// Where in the request: a JSON pointer.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
 }
 

@@ -70,15 +70,16 @@ impl Operation {
 
     fn parameter(mut self, place: &str, name: &str, schema: Value, description: &str) -> Self {
         let required = place == "path";
-        self.parameters.push(
-            json!({ "name": name, "in": place, "required": required, "schema": schema, "description": description }),
-        );
+        let mut parameter = json!({ "name": name, "in": place, "required": required, "description": description });
+        parameter["schema"] = schema;
+        self.parameters.push(parameter);
         self
     }
 
     /// It reads this.
     pub(super) fn body(mut self, schema: &str, required: bool, examples: Value) -> Self {
-        let media = json!({ "schema": reference(schema), "examples": examples });
+        let mut media = json!({ "schema": reference(schema) });
+        media["examples"] = examples;
         self.body = Some(json!({ "required": required, "content": { "application/json": media } }));
         self.problems(&WITH_BODY)
     }

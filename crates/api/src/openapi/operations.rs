@@ -71,8 +71,8 @@ fn submitting() -> Vec<Operation> {
 fn reading() -> Vec<Operation> {
     let read = |path, id, summary| Operation::new("get", path, id, summary).scope(Scope::Read);
     let wait = |operation: Operation| {
-        let seconds = json!({ "type": "integer", "minimum": 0, "maximum": 60 });
-        operation.query("wait", seconds, "Answer once the job has ended, but within so many seconds.")
+        let seconds = json!({ "type": "integer", "minimum": 0 });
+        operation.query("wait", seconds, "Answer once the job has ended, but within so many seconds (60 at most).")
     };
     let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
     let label = json!({ "type": "array", "items": { "type": "string", "pattern": "^[^:]+:" } });
@@ -93,7 +93,11 @@ fn reading() -> Vec<Operation> {
                 json!({ "type": "string", "pattern": "^c[0-9a-f]{1,15}$" }),
                 "The `next` of the page before.",
             )
-            .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 1000 }), "Jobs on the page at most.")
+            .query(
+                "limit",
+                json!({ "type": "integer", "minimum": 1 }),
+                "Jobs on the page at most; never more than 1000.",
+            )
             .answer(200, "JobsPage", "A page of jobs"),
         job(wait(read("/v1/jobs/{id}", "getJob", "A job, at once or as soon as it has ended")))
             .answer(200, "Job", "The job")
@@ -107,15 +111,19 @@ fn reading() -> Vec<Operation> {
             .answer_with(424, of_job("The job failed; this is its problem"))
             .problems(&[ProblemType::JOB_NOT_FINISHED]),
         job(read("/v1/jobs/{id}/events", "getEvents", "The log of a job: a page, or a stream to its end"))
-            .query("after", json!({ "type": "integer", "minimum": 0 }), "Only events after this number.")
+            .query(
+                "after",
+                json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+                "Only events after this number.",
+            )
             .query(
                 "limit",
-                json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
-                "Events on the page at most; not for streams.",
+                json!({ "type": "integer", "minimum": 1 }),
+                "Events on the page at most, never more than 1000; not for streams.",
             )
             .header(
                 "Last-Event-ID",
-                json!({ "type": "integer", "minimum": 0 }),
+                json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
                 "The number of the last event seen; for streams, instead of `after`.",
             )
             .answer_with(
