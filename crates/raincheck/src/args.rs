@@ -3,9 +3,15 @@ use clap::{Args, Parser, Subcommand};
 use crate::console::Color;
 use crate::{check, client, completions, follow, jobs, key, list, serve, submit};
 
+const START_HERE: &str = "\
+Start here:
+  raincheck serve
+  raincheck submit sleep --input '{\"seconds\": 5}' --follow";
+
 /// Durable background jobs: a slow request gets its rain check at once, and the work is done behind it.
 #[derive(Debug, Parser)]
 #[command(name = "raincheck", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = START_HERE)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     /// The configuration file [default: raincheck.toml, if there is one]
-    #[arg(long, global = true, value_name = "FILE", env = "RAINCHECK_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "RAINCHECK_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 }
 

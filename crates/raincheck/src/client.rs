@@ -27,7 +27,7 @@ pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:7246";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where the server is
-    #[arg(long, global = true, env = "RAINCHECK_SERVER", default_value = SERVER_DEFAULT, value_name = "URL")]
+    #[arg(long, global = true, env = "RAINCHECK_SERVER", hide_env_values = true, default_value = SERVER_DEFAULT, value_name = "URL")]
     server: String,
     /// The API key. Better set RAINCHECK_API_KEY: what is on the command line can be seen by others on this machine
     #[arg(long, global = true, env = "RAINCHECK_API_KEY", hide_env_values = true, value_name = "KEY")]
@@ -136,26 +136,18 @@ impl Client {
     /// # Errors
     /// If the server cannot be reached, does not answer, or tells a problem.
     pub(crate) async fn call(&self, ask: Ask) -> Result<Answer, Failure> {
-        self.call_for(ask, Duration::ZERO).await
-    }
-
-    /// Like [`Client::call`], where the server was asked to take its time.
-    ///
-    /// # Errors
-    /// If the server cannot be reached, does not answer, or tells a problem.
-    pub(crate) async fn call_for(&self, ask: Ask, time: Duration) -> Result<Answer, Failure> {
         let what = format!("waiting for {}", self.server);
         waiting::told(self.console, &what, async {
-            let response = self.send(ask, self.read_timeout + time).await?;
+            let response = self.send(ask).await?;
             self.take(response).await
         })
         .await
     }
 
     /// Sends a request and gives the answer as soon as its head is there.
-    async fn send(&self, ask: Ask, patience: Duration) -> Result<Response<Incoming>, Failure> {
+    async fn send(&self, ask: Ask) -> Result<Response<Incoming>, Failure> {
         let request = self.request(ask)?;
-        match tokio::time::timeout(patience, self.http.request(request)).await {
+        match tokio::time::timeout(self.read_timeout, self.http.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(connect::failure(&error, &self.server)),
             Err(_) => Err(self.silent()),

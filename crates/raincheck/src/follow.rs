@@ -63,9 +63,7 @@ pub(crate) fn come_back(job: &str, client: &Client) -> String {
 
 async fn follow(client: &Client, job: &str, after: u64, screen: &mut Screen) -> Result<Exit, Failure> {
     let mut seen = after;
-    let what = format!("waiting for {}", client.server());
-    let connected = waiting::told(screen.console(), &what, client.events(job, seen)).await;
-    let mut events = connected.map_err(|lost| match lost {
+    let mut events = connect(client, job, seen, screen).await.map_err(|lost| match lost {
         Lost::ForNow(failure) | Lost::ForGood(failure) => failure,
     })?;
     loop {
@@ -81,6 +79,13 @@ async fn follow(client: &Client, job: &str, after: u64, screen: &mut Screen) -> 
             Err(Lost::ForNow(failure)) => events = again(client, job, seen, failure, screen).await?,
         }
     }
+}
+
+/// Connects for the first time; the bar, or a line now and then, says so.
+async fn connect(client: &Client, job: &str, seen: u64, screen: &Screen) -> Result<Events, Lost> {
+    let what = format!("waiting for {}", client.server());
+    let events = client.events(job, seen);
+    if screen.is_live(&what) { events.await } else { waiting::told(screen.console(), &what, events).await }
 }
 
 /// Connects again, for as long as the server may be silent.

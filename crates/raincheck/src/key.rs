@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The configuration file [default: raincheck.toml, if there is one]
-    #[arg(long, global = true, value_name = "FILE", env = "RAINCHECK_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "RAINCHECK_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 }
 

@@ -87,8 +87,7 @@ pub(crate) async fn run(args: &Args, client: &Client, console: Console) -> Resul
 }
 
 fn show(all: &Page, limit: u32, console: Console) -> Result<(), Failure> {
-    let read = |job: &Box<RawValue>| serde_json::from_str::<Job>(job.get());
-    let jobs: Result<Vec<Job>, _> = all.jobs.iter().map(read).collect();
+    let jobs: Result<Vec<Job>, _> = all.jobs.iter().map(|job| serde_json::from_str::<Job>(job.get())).collect();
     let jobs =
         jobs.map_err(|error| Failure::new(Exit::ServerFailed, format!("a job cannot be understood: {error}")))?;
     if jobs.is_empty() {

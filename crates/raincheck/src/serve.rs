@@ -17,6 +17,7 @@ use std::sync::Arc;
 use raincheck_engine::{Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
 use raincheck_store::StoreError;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Layers, Loaded};
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The configuration file [default: raincheck.toml, if there is one]
-    #[arg(long, value_name = "FILE", env = "RAINCHECK_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "RAINCHECK_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// What keeps the jobs: sqlite (in the data directory) or memory (nothing survives, for trials) [default: sqlite]
     #[arg(long, value_name = "KIND")]
@@ -73,6 +74,17 @@ fn absolute(path: &std::path::Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Everything that was started.
+struct Server {
+    loaded: Loaded,
+    opened: Opened,
+    engine: Engine,
+    files: JobFiles,
+    address: SocketAddr,
+    /// Whether requests without a key are served, as long as there is none.
+    keyless: bool,
+}
+
 /// Serves until told to stop.
 ///
 /// # Errors
@@ -83,15 +95,46 @@ pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
     loaded.warnings.iter().for_each(|warning| console.warn(&warning.to_string()));
     limits::raise_open_files();
     let signals = Signals::listen()?;
-    let hub = Hub::new();
-    let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
-    let address = loaded.config.server.listen;
-    guard::check(address, &opened, SystemClock.now()).await?;
-    let listener = listen::bind(address).await?;
-    let address = listener.local_addr().unwrap_or(address);
-    let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
-    announce::say(address, &opened, &engine, &loaded, console);
-    serve(&loaded.config, listener, address, &opened, engine, files, signals, console).await
+    let (server, listener) = Server::start(loaded).await?;
+    announce::say(&server, console);
+    server.serve(listener, signals, console).await
+}
+
+impl Server {
+    /// The store first: it tells best whether another server is there.
+    async fn start(loaded: Loaded) -> Result<(Self, TcpListener), Failure> {
+        let hub = Hub::new();
+        let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
+        let address = loaded.config.server.listen;
+        let keyless = guard::check(address, &opened, SystemClock.now()).await?;
+        let listener = listen::bind(address).await?;
+        let address = listener.local_addr().unwrap_or(address);
+        let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
+        Ok((Self { loaded, opened, engine, files, address, keyless }, listener))
+    }
+
+    /// Serves HTTP until a signal comes or the store fails, and stops in order.
+    async fn serve(self, listener: TcpListener, mut signals: Signals, console: Console) -> Result<(), Failure> {
+        let Config { limits, server, .. } = &self.loaded.config;
+        let closing = CancellationToken::new();
+        let settings = Arc::new(limits.of_api(self.keyless));
+        let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
+        let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
+        let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));
+        tokio::select! {
+            ended = &mut http => return ended.map_err(ended_early),
+            reason = self.opened.failed() => return Err(stop::store_failed(&reason)),
+            () = files::remove_forgotten(&self.files, &self.opened.store) => {}
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+        }
+        let stopping = stop::in_order(&self.engine, &closing, server.drain_grace, console);
+        tokio::select! {
+            biased;
+            reason = self.opened.failed() => Err(stop::store_failed(&reason)),
+            signal = signals.next() => Err(stop::at_once(signal)),
+            (stopped, ended) = async { tokio::join!(stopping, http) } => ended.map_err(ended_early).and(stopped),
+        }
+    }
 }
 
 async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result<(Engine, JobFiles), Failure> {
@@ -105,40 +148,4 @@ async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
     let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
     Ok((engine.await.map_err(cannot)?, files))
-}
-
-/// Serves HTTP until a signal comes or the store fails, and stops in order.
-#[expect(clippy::too_many_arguments, reason = "everything that was started, to be run and stopped together")]
-async fn serve(
-    config: &Config,
-    listener: tokio::net::TcpListener,
-    address: SocketAddr,
-    opened: &Opened,
-    engine: Engine,
-    files: JobFiles,
-    mut signals: Signals,
-    console: Console,
-) -> Result<(), Failure> {
-    let closing = CancellationToken::new();
-    let settings = Arc::new(config.limits.of_api(address.ip().is_loopback()));
-    let router = raincheck_api::router(engine.clone(), Arc::clone(&settings), closing.clone());
-    let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
-    let chores = files::remove_forgotten(files, Arc::clone(&opened.store));
-    let failed = async |reason: String| Err(stop::store_failed(&reason));
-    tokio::select! {
-        ended = &mut http => return ended.map_err(|error| Failure::new(Exit::Failed, format!("serving ended: {error}"))),
-        reason = opened.failed() => return failed(reason).await,
-        () = chores => {}
-        signal = signals.next() => tracing::info!(signal, "stopping"),
-    }
-    let stopping = stop::in_order(&engine, &closing, config.server.drain_grace, console);
-    tokio::select! {
-        biased;
-        reason = opened.failed() => failed(reason).await,
-        signal = signals.next() => Err(stop::at_once(signal)),
-        (stopped, ended) = async { tokio::join!(stopping, http) } => {
-            ended.map_err(|error| Failure::new(Exit::Failed, format!("serving ended: {error}")))?;
-            stopped
-        }
-    }
 }

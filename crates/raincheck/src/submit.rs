@@ -9,13 +9,17 @@ use raincheck_core::{Priority, Time};
 use raincheck_engine::{Clock, SystemClock};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
-use crate::client::{Ask, Client};
+use crate::client::{Answer, Ask, Client, encoded};
 use crate::config::duration;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::follow;
 use crate::show::Job;
+
+/// How long one request may wait for a job's end.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Submits a job, and prints its id at once.
 ///
@@ -30,7 +34,7 @@ pub(crate) struct Args {
     /// Stay, and show how far it is
     #[arg(long, short)]
     follow: bool,
-    /// Wait so long for its end
+    /// Wait so long for its end, and show how it ended
     #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "follow")]
     wait: Option<Duration>,
     /// Where it waits [default: the queue of the kind's name]
@@ -122,17 +126,33 @@ impl Args {
 /// If it is not accepted.
 pub(crate) async fn run(args: &Args, client: &Client, console: Console) -> Result<Exit, Failure> {
     let key = args.idempotency_key.clone().unwrap_or_else(random_key);
-    let mut ask = Ask::post("/v1/jobs").body(args.request()?).header("idempotency-key", key.clone());
-    if let Some(wait) = args.wait {
-        ask = ask.header("prefer", format!("wait={}", wait.as_secs_f64().ceil()));
+    let ask = Ask::post("/v1/jobs").body(args.request()?).header("idempotency-key", key.clone());
+    let answer = client.call(ask).await.map_err(|failure| again_with(failure, &key))?;
+    match args.wait {
+        Some(wait) => ended(answer, wait, client, console).await,
+        None => accepted(&answer.parse()?, &answer.text(), args.follow, client, console).await,
     }
-    let submitted = client.call_for(ask, args.wait.unwrap_or_default()).await;
-    let answer = submitted.map_err(|failure| again_with(failure, &key))?;
-    let job: Job = answer.parse()?;
-    if args.wait.is_some() {
-        return waited(&job, &answer.text(), console);
+}
+
+/// Waits for a job's end, in as many requests as it takes: the server holds none for long.
+async fn ended(mut answer: Answer, wait: Duration, client: &Client, console: Console) -> Result<Exit, Failure> {
+    let give_up = Instant::now() + wait;
+    let job = loop {
+        let job: Job = answer.parse()?;
+        let left = give_up.saturating_duration_since(Instant::now());
+        if job.state.is_final() || left.is_zero() {
+            break job;
+        }
+        let seconds = left.min(WAIT_MAX).as_secs_f64().ceil();
+        let ask = Ask::get(format!("/v1/jobs/{}?wait={seconds}", encoded(&job.id)));
+        answer = client.call(ask).await?;
+    };
+    if console.json {
+        console.print(&answer.text())?;
+    } else {
+        console.print(&job.page(console.out, SystemClock.now()))?;
     }
-    accepted(&job, &answer.text(), args.follow, client, console).await
+    Ok(job.exit())
 }
 
 /// Says that a job is accepted, and follows it if asked to.
@@ -158,15 +178,6 @@ pub(crate) async fn accepted(
         console.say(&console.err.dim(&format!("follow it with: {}", follow::come_back(&job.id, client))));
     }
     Ok(Exit::Success)
-}
-
-fn waited(job: &Job, text: &str, console: Console) -> Result<Exit, Failure> {
-    if console.json {
-        console.print(text)?;
-    } else {
-        console.print(&job.page(console.out, SystemClock.now()))?;
-    }
-    Ok(job.exit())
 }
 
 /// Where it is unknown whether the job was accepted, the same key finds out.

@@ -5,7 +5,10 @@ use crate::support::{Place, raincheck, run};
 #[test]
 fn every_mistake_is_told_with_its_place_and_the_server_does_not_start() {
     let place = Place::new();
-    place.file("raincheck.toml", "[server]\nlisen = \"127.0.0.1:80\"\n\n[engine]\nlease = \"10\"\n\n[adio]\nroots = []\n");
+    place.file(
+        "raincheck.toml",
+        "[server]\nlisen = \"127.0.0.1:80\"\n\n[engine]\nlease = \"10\"\n\n[adio]\nroots = []\n",
+    );
     for command in [&["config", "check"][..], &["serve"]] {
         let ended = run(raincheck(command).current_dir(place.path()).env("RAINCHECK_LIMITS_BATCH", "many"));
         assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
@@ -28,7 +31,10 @@ fn flags_come_before_the_environment_and_that_before_the_file() {
     let mut show = raincheck(&["config", "show", "--config", file.to_str().unwrap()]);
     let shown = run(show.current_dir(place.path()).env("RAINCHECK_ENGINE_LEASE", "30s")).json();
     let setting = |key: &str| shown.as_array().unwrap().iter().find(|setting| setting["key"] == key).unwrap().clone();
-    assert_eq!((&setting("lease")["value"], &setting("lease")["source"]), (&"\"30s\"".into(), &"RAINCHECK_ENGINE_LEASE".into()));
+    assert_eq!(
+        (&setting("lease")["value"], &setting("lease")["source"]),
+        (&"\"30s\"".into(), &"RAINCHECK_ENGINE_LEASE".into())
+    );
     assert_eq!(setting("concurrency")["value"], "7");
     assert_eq!(setting("stop_grace")["source"], "default");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Place, Server, raincheck, run};
+use crate::support::{Ended, Place, Server, delete, raincheck, request, run};
 
 fn client(server: &Server, args: &[&str]) -> Ended {
     run(&mut raincheck(&[args, &["--server", &server.url()]].concat()))
@@ -114,4 +114,19 @@ fn the_same_key_gives_the_same_job() {
     assert_eq!(submit(), submit());
     let other = client(&server, &["submit", "echo", "--input", "1", "--idempotency-key", "k1"]);
     assert_eq!(other.code, Some(3), "{other:?}");
+}
+
+#[test]
+fn http_alone_does_the_same() {
+    let place = Place::new();
+    let server = Server::start(&place, &[]);
+    let headers = [("content-type", "application/json"), ("prefer", "wait=30")];
+    let body = r#"{"kind": "sleep", "input": {"seconds": 0.1}}"#;
+    let reply = request(server.address, "POST", "/v1/jobs", &headers, body);
+    assert_eq!((reply.status, &reply.json()["state"]), (200, &json!("completed")), "{reply:?}");
+
+    let path = reply.headers["location"].clone();
+    assert_eq!(server.get(&format!("{path}/result")).json(), json!({"slept_seconds": 0.1}));
+    assert_eq!(delete(server.address, &path).status, 204);
+    assert_eq!(server.get(&path).status, 404);
 }

@@ -91,7 +91,7 @@ impl Client {
         let ask = Ask::get(format!("/v1/jobs/{}/events", super::encoded(job)))
             .header("accept", "text/event-stream")
             .header("last-event-id", after.to_string());
-        let response = self.send(ask, self.read_timeout).await.map_err(Lost::of)?;
+        let response = self.send(ask).await.map_err(Lost::of)?;
         if response.status() == StatusCode::NO_CONTENT {
             let message = format!("{job} has ended, and its log holds nothing after event {after}");
             return Err(Lost::ForGood(Failure::new(Exit::Failed, message)));

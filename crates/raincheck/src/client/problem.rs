@@ -26,7 +26,7 @@ pub(crate) fn failure(head: &Parts, body: &[u8], server: &str) -> Failure {
         let message = format!("{server} answered {status}, and not like a Raincheck server");
         return Failure::new(exit, message).hint("is the URL right? --server says where the server is");
     };
-    let mut message = format!("{}: {}", harmless(&problem.title), harmless(&problem.detail));
+    let mut message = format!("{}\n       {}", harmless(&problem.title), harmless(&problem.detail));
     if let Some(pointer) = &problem.pointer {
         message.push_str(&format!("\n   at: {}", harmless(pointer)));
     }
@@ -63,7 +63,8 @@ mod tests {
         let failure = told(400, body);
         assert_eq!(failure.exit, Exit::Refused);
         insta::assert_snapshot!(failure.message, @r"
-        Path not found: there is no such directory
+        Path not found
+               there is no such directory
            at: /input/path
          type: urn:raincheck:problem:path-not-found (400)
         ");

@@ -11,7 +11,8 @@ pub(crate) fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) 
 
 /// Letters to add, drop, change or swap with their neighbour (optimal string alignment).
 fn slips(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.to_lowercase().chars().collect(), to.chars().collect());
+    let (from, to): (Vec<char>, Vec<char>) =
+        (from.to_lowercase().chars().collect(), to.to_lowercase().chars().collect());
     let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;

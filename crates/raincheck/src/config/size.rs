@@ -45,7 +45,8 @@ impl Size {
 
     /// Writes it in the largest unit that divides it.
     pub(crate) fn show(self) -> String {
-        let (unit, size) = UNITS.iter().find(|(_, size)| self.0 >= *size && self.0 % size == 0).unwrap_or(&("B", 1));
+        let (unit, size) =
+            UNITS.iter().find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size)).unwrap_or(&("B", 1));
         format!("{} {unit}", self.0 / size)
     }
 }

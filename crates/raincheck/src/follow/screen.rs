@@ -25,13 +25,18 @@ impl Screen {
     pub(crate) fn new(console: Console) -> Self {
         let bar = if console.live { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_style(spinner());
-        bar.set_message("waiting for the server");
         bar.enable_steady_tick(TICK);
         Self { console, bar, has_length: false, kind: String::new(), started_at: None }
     }
 
     pub(crate) fn console(&self) -> Console {
         self.console
+    }
+
+    /// Shows in the bar what is being waited for; whether there is one to see.
+    pub(crate) fn is_live(&self, waiting_for: &str) -> bool {
+        self.bar.set_message(waiting_for.to_owned());
+        self.console.live
     }
 
     /// Takes the bar away.

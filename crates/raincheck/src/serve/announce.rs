@@ -1,24 +1,27 @@
 use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use raincheck_engine::Engine;
-
-use super::store::Opened;
-use crate::config::{Loaded, StoreKind};
+use super::Server;
+use crate::config::StoreKind;
 use crate::console::{Console, Paint};
 
 /// Says that the server is ready: to a person what it is and what to try, to a program the address on the first line of
 /// standard output.
-pub(crate) fn say(address: SocketAddr, opened: &Opened, engine: &Engine, loaded: &Loaded, console: Console) {
+pub(crate) fn say(server: &Server, console: Console) {
+    let Server { loaded, opened, engine, address, .. } = server;
     let kinds: Vec<&str> = engine.registry().kinds().map(|about| about.kind.as_str()).collect();
     let mut out = std::io::stdout().lock();
-    let said = if out.is_terminal() {
-        writeln!(out, "{}", banner(address, opened, &kinds, loaded, console.out))
+    let to_a_person = out.is_terminal();
+    let said = if to_a_person {
+        writeln!(out, "{}", banner(server, &kinds, console.out))
     } else {
         writeln!(out, "listening on http://{address}")
     };
     // Who closed standard output does not want to hear it; the log says it as well.
     let _ = said.and_then(|()| out.flush());
+    if to_a_person && console.live {
+        return;
+    }
     tracing::info!(
         %address,
         data_dir = %opened.directory.display(),
@@ -36,14 +39,20 @@ fn store_name(kind: StoreKind) -> &'static str {
     }
 }
 
-fn banner(address: SocketAddr, opened: &Opened, kinds: &[&str], loaded: &Loaded, paint: Paint) -> String {
-    let url = format!("http://{}", reachable(address));
+fn banner(server: &Server, kinds: &[&str], paint: Paint) -> String {
+    let Server { loaded, opened, address, .. } = server;
+    let url = format!("http://{}", reachable(*address));
     let kept = match opened.kind {
         StoreKind::Sqlite => opened.directory.display().to_string(),
         StoreKind::Memory => paint.yellow("in memory: nothing survives this process"),
     };
-    let access = if address.ip().is_loopback() { "from this machine only" } else { "with an API key" };
-    let config = loaded.file.as_ref().map_or("defaults".to_owned(), |file| file.display().to_string());
+    let access = match (address.ip().is_loopback(), server.keyless) {
+        (true, true) => "for this machine only, without a key",
+        (true, false) => "for this machine only, with an API key",
+        (false, _) => "for everybody who reaches it, with an API key",
+    };
+    let config = loaded.file.as_ref().map_or("no file".to_owned(), |file| file.display().to_string());
+    let key = if server.keyless { "" } else { " -H \"Authorization: Bearer $RAINCHECK_API_KEY\"" };
     let row = |name: &str, value: &str| format!("  {} {value}", paint.dim(&format!("{name:<9}")));
     let rows = [
         String::new(),
@@ -56,10 +65,10 @@ fn banner(address: SocketAddr, opened: &Opened, kinds: &[&str], loaded: &Loaded,
         String::new(),
         format!("  {}", paint.dim("Try, in another terminal:")),
         format!(
-            "    curl {url}/v1/jobs -H 'Content-Type: application/json' \\\n         -d '{{\"kind\": \"sleep\", \
+            "    curl {url}/v1/jobs{key} -H 'Content-Type: application/json' \\\n         -d '{{\"kind\": \"sleep\", \
              \"input\": {{\"seconds\": 5}}}}'"
         ),
-        format!("    raincheck submit sleep --input '{{\"seconds\": 5}}' --follow{}", server_flag(address)),
+        format!("    raincheck submit sleep --input '{{\"seconds\": 5}}' --follow{}", server_flag(*address)),
         String::new(),
     ];
     rows.join("\n")

@@ -10,11 +10,11 @@ use raincheck_store::Store;
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Removes the files of jobs that the store has forgotten, again and again.
-pub(crate) async fn remove_forgotten(files: JobFiles, store: Arc<dyn Store>) {
+pub(crate) async fn remove_forgotten(files: &JobFiles, store: &Arc<dyn Store>) {
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tick.tick().await;
-        if let Err(error) = sweep(&files, &store).await {
+        if let Err(error) = sweep(files, store).await {
             tracing::warn!(%error, "failed to remove the files of forgotten jobs");
         }
     }

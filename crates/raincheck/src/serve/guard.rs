@@ -6,17 +6,18 @@ use super::store::Opened;
 use crate::config::StoreKind;
 use crate::exit::{Exit, Failure};
 
-/// Who can reach the server can run jobs on it: without a key that must be nobody but this machine.
+/// Who can reach the server can run jobs on it: without a key that must be nobody but this machine. Gives whether it is
+/// to be served without keys.
 ///
 /// # Errors
 /// If others could reach the address and there is no key.
-pub(crate) async fn check(address: SocketAddr, opened: &Opened, now: Time) -> Result<(), Failure> {
-    if address.ip().is_loopback() {
-        return Ok(());
-    }
+pub(crate) async fn check(address: SocketAddr, opened: &Opened, now: Time) -> Result<bool, Failure> {
     let keys = opened.store.keys().await.map_err(|error| Failure::new(Exit::StoreFailed, error.to_string()))?;
+    if address.ip().is_loopback() {
+        return Ok(keys.is_empty());
+    }
     if keys.iter().any(|key| key.expires_at.is_none_or(|expires_at| expires_at > now)) {
-        return Ok(());
+        return Ok(false);
     }
     let message = format!("refusing to listen on {address} without an API key: anybody who reaches it could run jobs");
     let hint = match opened.kind {

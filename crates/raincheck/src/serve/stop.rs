@@ -40,7 +40,7 @@ pub(crate) async fn in_order(
     };
     closing.cancel();
     drained.map_err(|error| Failure::new(Exit::StoreFailed, format!("the store did not close cleanly: {error}")))?;
-    tracing::info!("stopped; every job that had not ended is kept, and goes on when the server starts again");
+    tracing::info!("stopped");
     Ok(())
 }
 

@@ -151,7 +151,7 @@ fn issues(issues: &Map<String, Value>, paint: Paint) -> String {
     if rest > 0 {
         parts.push(format!("{rest} other sorts"));
     }
-    paint.yellow(&parts.join("   ")).replace("\x1b[33m\x1b[0m", "")
+    if parts.is_empty() { String::new() } else { paint.yellow(&parts.join("   ")) }
 }
 
 fn duplicates(summary: &Summary) -> String {
@@ -159,7 +159,9 @@ fn duplicates(summary: &Summary) -> String {
     if same.count + audio.count == 0 {
         return if summary.tier == "quick" { String::new() } else { "none".into() };
     }
-    format!("{} files are copies of others; {} more sound the same", grouped(same.redundant), grouped(audio.redundant))
+    let part = |count: u64, what: &str| (count > 0).then(|| format!("{} files {what}", grouped(count)));
+    let parts = [part(same.redundant, "are copies of others"), part(audio.redundant, "sound exactly like others")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
 }
 
 fn took(summary: &Summary) -> String {

@@ -5,14 +5,15 @@ use raincheck_core::Time;
 /// A length of time as people say it: `0.3 s`, `12 s`, `5 min`, `3 h`, `2 d`.
 pub(crate) fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
+    let nearest = |unit: u64| (seconds + unit / 2) / unit;
     match seconds {
         0 if duration < Duration::from_millis(1) => "0 s".into(),
         0 if duration < Duration::from_millis(100) => format!("{} ms", duration.as_millis()),
         0..10 => format!("{:.1} s", duration.as_secs_f64()),
         10..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
+        120..7_200 => format!("{} min", nearest(60)),
+        7_200..172_800 => format!("{} h", nearest(3_600)),
+        _ => format!("{} d", nearest(86_400)),
     }
 }
 
@@ -49,7 +50,7 @@ mod tests {
         let said: Vec<String> = [0, 7, 300, 5_049, 12_900, 300_000, 10_000_000, 900_000_000]
             .map(|ms| length(Duration::from_millis(ms)))
             .into();
-        assert_eq!(said, ["0 s", "7 ms", "0.3 s", "5.0 s", "12 s", "5 min", "2 h", "10 d"]);
+        assert_eq!(said, ["0 s", "7 ms", "0.3 s", "5.0 s", "12 s", "5 min", "3 h", "10 d"]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::http::Http;
 use super::job::{self, kind_of};
-use super::server::{Place, Server};
+use super::server::{Launch, Server};
 use super::trial::{chance, rounds};
+use crate::support::Place;
 
 const BATCH: usize = 500;
 const CANCELLERS: u64 = 4;
@@ -80,7 +81,7 @@ fn check(http: &mut Http, id: &str, told: &[Told]) -> String {
 #[test]
 fn cancel_and_completion_race_and_one_of_them_wins() {
     let place = Place::new();
-    let server = place.server().start();
+    let server = Launch::at(&place).start();
     let (mut cancels, mut ended) = (0, BTreeMap::<String, usize>::new());
     for round in 0..rounds(4) {
         let ids = Mutex::new(Vec::new());

@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use super::http::Http;
 use super::job::{self, is_final, kind_of};
-use super::server::Place;
+use super::server::Launch;
 use super::stage::Stage;
 use super::trial::{chance, rounds};
+use crate::support::Place;
 
 const FOLLOWERS: u64 = 24;
 
@@ -77,7 +78,7 @@ fn follow_to_the_end(stage: &Stage, id: &str, part: u64, cuts: &AtomicUsize) -> 
 #[test]
 fn followers_cut_off_at_random_get_every_event_once_and_in_order() {
     let place = Place::new();
-    let mut server = place.server().with("ENGINE_PROGRESS_INTERVAL", "20ms").start();
+    let mut server = Launch::at(&place).with("ENGINE_PROGRESS_INTERVAL", "20ms").start();
     let stage = Stage::new(server.address());
     let cuts = AtomicUsize::new(0);
     let (mut kills, mut events) = (0, 0);

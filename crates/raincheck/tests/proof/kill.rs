@@ -8,9 +8,10 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::job;
-use super::server::{Place, Server, Tracer};
+use super::server::{Launch, Server, Tracer};
 use super::stage::{Client, Stage};
 use super::trial::{chance, rounds, within};
+use crate::support::Place;
 
 const SUBMITTERS: u64 = 8;
 
@@ -45,7 +46,7 @@ fn submit_on(stage: &Stage, submitter: u64) -> BTreeMap<String, (String, String)
 #[test]
 fn nothing_accepted_is_lost_or_done_twice_by_kills_at_random() {
     let place = Place::new();
-    let mut server = place.server().start();
+    let mut server = Launch::at(&place).start();
     let stage = Stage::new(server.address());
     let kills = rounds(12);
     let accepted = thread::scope(|scope| {
@@ -109,7 +110,7 @@ fn check_part(server: &Server, accepted: &BTreeMap<String, (String, String)>, ke
 #[test]
 fn a_kill_inside_any_system_call_of_a_commit_loses_nothing() {
     let place = Place::new();
-    let mut server = place.server().start();
+    let mut server = Launch::at(&place).start();
     let mut accepted = BTreeMap::new();
     let (mut kills, mut stored) = (0, 0);
     for round in 0..rounds(1) {

@@ -5,12 +5,17 @@
 //! `RAINCHECK_PROOF_SEED=123` draws other chances. Each test prints what it did (`--no-capture` shows it).
 
 mod cancel;
+mod damaged;
+mod disk_full;
+mod failed_sync;
 mod follow;
 mod http;
 mod job;
 mod kill;
+mod malformed;
 mod paused;
 mod recovery;
+mod responsive;
 mod same_key;
 mod server;
 mod stage;

@@ -5,15 +5,16 @@ use std::thread;
 use std::time::Duration;
 
 use super::job;
-use super::server::Place;
+use super::server::Launch;
 use super::trial::rounds;
+use crate::support::Place;
 
 const LEASE: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_server_paused_past_its_leases_ends_every_job_once() {
     let place = Place::new();
-    let server = place.server().with("ENGINE_LEASE", "1s").start();
+    let server = Launch::at(&place).with("ENGINE_LEASE", "1s").start();
     let mut http = server.http();
     let sleepers: Vec<String> = (0..50)
         .map(|number| {

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use super::job::{self, kind_of};
-use super::server::Place;
+use super::server::Launch;
 use super::trial::{now, within};
+use crate::support::Place;
 
 #[test]
 fn jobs_of_a_killed_server_run_again_at_once() {
     let place = Place::new();
-    let mut server = place.server().start();
+    let mut server = Launch::at(&place).start();
     let mut http = server.http();
     let ids: Vec<String> = (0..20)
         .map(|_| http.submit("", r#"{"kind": "sleep", "input": {"seconds": 60}}"#).expect("an answer").id())
@@ -41,7 +42,7 @@ fn jobs_of_a_killed_server_run_again_at_once() {
 #[test]
 fn a_job_whose_server_dies_three_times_is_put_aside_and_the_others_go_on() {
     let place = Place::new();
-    let mut server = place.server().start();
+    let mut server = Launch::at(&place).start();
     let poison = server.http().submit("", r#"{"kind": "sleep", "input": {"seconds": 60}}"#).expect("an answer").id();
     for death in 1..=3 {
         let mut http = server.http();

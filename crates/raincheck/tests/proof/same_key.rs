@@ -9,9 +9,10 @@ use rand::RngExt;
 
 use super::http::Answer;
 use super::job;
-use super::server::{Place, Server};
+use super::server::{Launch, Server};
 use super::stage::{Client, Stage};
 use super::trial::{chance, rounds};
+use crate::support::Place;
 
 const CALLERS: usize = 200;
 const BODY: &str = r#"{"kind": "sleep", "input": {"seconds": 0.01}}"#;
@@ -50,7 +51,7 @@ fn check_one_job(server: &Server, answers: &[Answer], jobs: usize) {
 #[test]
 fn two_hundred_requests_at_once_give_one_job() {
     let place = Place::new();
-    let server = place.server().start();
+    let server = Launch::at(&place).start();
     let stage = Stage::new(server.address());
     let storms = rounds(3);
     for number in 1..=storms {
@@ -63,7 +64,7 @@ fn two_hundred_requests_at_once_give_one_job() {
 #[test]
 fn a_kill_in_the_middle_changes_nothing_about_that() {
     let place = Place::new();
-    let mut server = place.server().start();
+    let mut server = Launch::at(&place).start();
     let stage = Stage::new(server.address());
     let mut chance = chance(2);
     let storms = rounds(5);
@@ -82,7 +83,7 @@ fn a_kill_in_the_middle_changes_nothing_about_that() {
 #[test]
 fn another_request_under_a_key_is_refused_also_after_a_kill() {
     let place = Place::new();
-    let mut server = place.server().start();
+    let mut server = Launch::at(&place).start();
     let first = server.http().submit("mine", BODY).expect("an answer").id();
     for killed in [false, true] {
         if killed {

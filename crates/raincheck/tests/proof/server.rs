@@ -9,34 +9,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-
 use super::http::Http;
 use super::trial::within;
-
-/// A directory of a test's own: `data` for the server, and its log beside it.
-pub(crate) struct Place {
-    directory: TempDir,
-}
-
-impl Place {
-    pub(crate) fn new() -> Self {
-        Self { directory: TempDir::with_prefix("raincheck-proof-").expect("a temporary directory") }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.path().join("data")
-    }
-
-    /// A server on `data`, not yet started.
-    pub(crate) fn server(&self) -> Launch {
-        Launch { data: self.data(), log: self.path().join("log"), settings: Vec::new(), wrapper: Vec::new() }
-    }
-}
+use crate::support::{Place, raincheck};
 
 /// How a server is started.
 #[derive(Clone)]
@@ -48,6 +23,11 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
+    /// On the place's data directory.
+    pub(crate) fn at(place: &Place) -> Self {
+        Self { data: place.data(), log: place.log(), settings: Vec::new(), wrapper: Vec::new() }
+    }
+
     /// With the data somewhere else.
     pub(crate) fn on(mut self, data: &Path) -> Self {
         self.data = data.to_owned();
@@ -79,38 +59,61 @@ impl Launch {
         (status, self.log())
     }
 
+    /// Starts it, unless it ends with this code; then there is none.
+    pub(crate) fn start_or_refusal(self, code: i32) -> Option<Server> {
+        match self.try_listening() {
+            Ok((process, address)) => Some(Server { launch: self, process, address }),
+            Err(status) => {
+                assert_eq!(status.code(), Some(code), "it logged:\n{}", self.log());
+                None
+            }
+        }
+    }
+
     /// What the server said on standard error in all its lives.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     fn listening(&self) -> (Process, SocketAddr) {
+        self.try_listening()
+            .unwrap_or_else(|status| panic!("the server did not start ({status}) and logged:\n{}", self.log()))
+    }
+
+    fn try_listening(&self) -> Result<(Process, SocketAddr), ExitStatus> {
         let mut process = Process(self.spawn());
         let mut first = String::new();
         let out = process.0.stdout.take().expect("piped");
         BufReader::new(out).read_line(&mut first).expect("read the server's standard output");
         let address = first.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
-        let Some(address) = address else {
-            let status = process.kill();
-            panic!("the server did not start ({status}), said {first:?} and logged:\n{}", self.log());
-        };
-        (process, address)
+        // It closed its standard output without a word, so it is about to end.
+        match address {
+            Some(address) => Ok((process, address)),
+            None => Err(process.wait()),
+        }
+    }
+
+    /// The command, or the wrapper with the command and its environment.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let bare = raincheck(arguments);
+        let Some((wrapper, options)) = self.wrapper.split_first() else { return bare };
+        let mut command = Command::new(wrapper);
+        command.args(options).arg(bare.get_program()).args(bare.get_args()).stdin(Stdio::null());
+        // What is to be removed from the environment is listed there without a value.
+        bare.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| drop(command.env_remove(name)));
+        command
     }
 
     fn spawn(&self) -> Child {
-        let binary = env!("CARGO_BIN_EXE_raincheck").to_owned();
-        let words: Vec<&String> = self.wrapper.iter().chain([&binary]).collect();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data);
-        std::env::vars_os()
-            .filter(|(name, _)| name.to_string_lossy().starts_with("RAINCHECK_"))
-            .for_each(|(name, _)| drop(command.env_remove(name)));
+        let data = self.data.to_str().expect("a plain path");
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data];
+        let mut command = self.command(&serve);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         // No raincheck.toml lies there.
         command.current_dir(self.log.parent().expect("a file has a directory"));
         let log = File::options().create(true).append(true).open(&self.log).expect("open the log");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        command.spawn().unwrap_or_else(|error| panic!("failed to start {}: {error}", words[0]))
+        command.stdout(Stdio::piped()).stderr(log);
+        command.spawn().unwrap_or_else(|error| panic!("failed to start {command:?}: {error}"))
     }
 }
 
@@ -123,6 +126,11 @@ impl Process {
         // It may have ended by itself.
         let _ = self.0.kill();
         self.0.wait().expect("wait for a child")
+    }
+
+    /// Waits for it to end by itself.
+    fn wait(&mut self) -> ExitStatus {
+        within(Duration::from_secs(30), "the process ends", || self.ended())
     }
 
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
@@ -200,7 +208,7 @@ impl Server {
 
     /// Waits until it ends by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        within(Duration::from_secs(30), "the server ends", || self.process.ended())
+        self.process.wait()
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {

@@ -36,13 +36,7 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> Reply {
 }
 
 /// Sends a request on a connection of its own, and takes the whole answer.
-pub(crate) fn request(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Reply {
+pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let mut stream = send(address, method, path, headers, body);
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("the answer can be read");

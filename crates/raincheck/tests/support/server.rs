@@ -104,7 +104,8 @@ impl Server {
     /// A job, as soon as it has ended.
     pub(crate) fn ended(&self, id: &str) -> serde_json::Value {
         let job = self.get(&format!("/v1/jobs/{id}?wait=30")).json();
-        let ended = ["completed", "failed", "cancelled", "expired"].contains(&job["state"].as_str().unwrap_or_default());
+        let ended =
+            ["completed", "failed", "cancelled", "expired"].contains(&job["state"].as_str().unwrap_or_default());
         assert!(ended, "the job has not ended within 30 s: {job}");
         job
     }
