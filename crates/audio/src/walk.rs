@@ -61,53 +61,23 @@ pub(crate) struct Survey {
 
 /// Counts the files below `root`, and remembers them if they are few. `None` if stopped.
 pub(crate) fn survey(root: &OwnedFd, stopped: &dyn Fn() -> bool) -> Option<Survey> {
-    let again = || crate::open::directory_at(root, b".").ok();
-    let (mut found, mut total, mut folders) = (Vec::new(), 0, 0);
-    let outcome = walk(again()?, &mut |next| {
+    // Not a duplicate, which would share the place up to which the directory has been read.
+    let root = crate::open::directory_at(root, b".").ok()?;
+    let mut survey = Survey { total: 0, found: Some(Vec::new()) };
+    let outcome = walk(root, &mut |next| {
         if let Found::Files(_, items) = &next {
-            total += items.len();
+            survey.total += items.len() as u64;
         }
-        folders += 1;
-        found.push(next);
-        let is_little = total <= MAX_NAMES_HELD && folders <= MAX_FOLDERS_HELD && !stopped();
-        if is_little { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        match &mut survey.found {
+            Some(found) if survey.total <= MAX_NAMES_HELD as u64 && found.len() < MAX_FOLDERS_HELD => found.push(next),
+            _ => survey.found = None,
+        }
+        if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    if outcome.is_continue() {
-        return Some(Survey { total: total as u64, found: Some(found) });
-    }
-    drop(found);
-    let total = count(&again()?, stopped)?;
-    Some(Survey { total, found: None })
+    outcome.is_continue().then_some(survey)
 }
 
 type Sink<'a> = dyn FnMut(Found) -> ControlFlow<()> + 'a;
-
-/// Counts what [`walk`] will hand over. `None` if stopped.
-fn count(root: &OwnedFd, stopped: &dyn Fn() -> bool) -> Option<u64> {
-    let mut files = 0;
-    count_in(root, 0, stopped, &mut files).is_continue().then_some(files)
-}
-
-fn count_in(directory: &OwnedFd, depth: usize, stopped: &dyn Fn() -> bool, files: &mut u64) -> ControlFlow<()> {
-    let mut buffer = Vec::with_capacity(ENTRIES_BYTES);
-    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
-    loop {
-        if stopped() {
-            return ControlFlow::Break(());
-        }
-        let portion = Portion::read(directory, &mut entries);
-        *files += portion.items.len() as u64;
-        if depth < MAX_DEPTH {
-            for name in &portion.directories {
-                let Ok(below) = crate::open::directory_at(directory, name) else { continue };
-                count_in(&below, depth + 1, stopped, files)?;
-            }
-        }
-        if portion.is_last {
-            return ControlFlow::Continue(());
-        }
-    }
-}
 
 /// Hands everything below `root` to `sink` until that breaks.
 pub(crate) fn walk(root: OwnedFd, sink: &mut Sink<'_>) -> ControlFlow<()> {
