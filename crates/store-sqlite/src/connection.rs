@@ -38,8 +38,9 @@ pub(crate) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, OpenE
     // A failed read of a mapped page would be a signal, not an error.
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    // Negative: in KiB.
-    let cache_kib = if purpose == Purpose::Write { -(256 << 10) } else { -(16 << 10) };
+    // Negative: in KiB. The writer works at the ends of its tables: more is seldom looked at, and each page that is not
+    // yet full of memory costs a page fault.
+    let cache_kib = if purpose == Purpose::Write { -(64 << 10) } else { -(16 << 10) };
     connection.pragma_update(None, "cache_size", cache_kib)?;
     if purpose == Purpose::Write {
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
