@@ -91,6 +91,9 @@ impl FromRequest<Arc<Api>> for JsonBody {
             let detail = "send the body as JSON, with the header `Content-Type: application/json`";
             return Err(ApiError::new(ProblemType::UNSUPPORTED_MEDIA_TYPE, detail));
         }
+        if is_coded(request.headers()) {
+            return Err(coded());
+        }
         Self::read(api, request.into_body()).await
     }
 }
@@ -104,6 +107,9 @@ impl FromRequest<Arc<Api>> for OptionalJsonBody {
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
         if request.body().is_end_stream() {
             return Ok(Self(None));
+        }
+        if is_coded(request.headers()) {
+            return Err(coded());
         }
         let says_json = is_json(request.headers());
         let body = JsonBody::read(api, request.into_body()).await?;
@@ -124,6 +130,19 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
+}
+
+/// Whether the body is compressed, or otherwise coded. That is not undone here: a small body could become a very large one.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .into_iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn coded() -> ApiError {
+    let detail = "send the body as it is, without Content-Encoding";
+    ApiError::new(ProblemType::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
 /// How long a body of which so much has arrived may have taken.

@@ -6,6 +6,7 @@ mod config;
 mod help;
 mod jobs;
 mod keys;
+mod proof;
 mod start;
 mod stop;
 mod support;

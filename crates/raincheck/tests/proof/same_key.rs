@@ -77,7 +77,10 @@ fn a_kill_in_the_middle_changes_nothing_about_that() {
         });
         check_one_job(&server, &answers, number);
     }
-    println!("{storms} storms of {CALLERS} requests, each with a kill; {} had to ask again", stage.unanswered.into_inner());
+    println!(
+        "{storms} storms of {CALLERS} requests, each with a kill; {} had to ask again",
+        stage.unanswered.into_inner()
+    );
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use super::http::Http;
 use super::trial::within;
 use crate::support::{Place, raincheck};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How a server is started.
 #[derive(Clone)]
@@ -100,7 +100,9 @@ impl Launch {
         let mut command = Command::new(wrapper);
         command.args(options).arg(bare.get_program()).args(bare.get_args()).stdin(Stdio::null());
         // What is to be removed from the environment is listed there without a value.
-        bare.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| drop(command.env_remove(name)));
+        for (name, _) in bare.get_envs().filter(|(_, value)| value.is_none()) {
+            command.env_remove(name);
+        }
         command
     }
 
@@ -235,6 +237,8 @@ impl Server {
 /// A tracer that attaches to a server while it runs, to make its system calls fail.
 pub(crate) struct Tracer {
     process: Process,
+    /// Kept open: it goes on talking, and must not die of nobody listening.
+    _said: BufReader<ChildStderr>,
 }
 
 impl Tracer {
@@ -244,12 +248,14 @@ impl Tracer {
         command.args(["-f", "-o", "/dev/null"]).args(arguments);
         command.arg("-p").arg(server.pid().as_raw_nonzero().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap_or_else(|error| panic!("failed to start strace (apt install strace): {error}"));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("failed to start strace (apt install strace): {error}"));
         let mut process = Process(child);
         let mut said = String::new();
-        BufReader::new(process.0.stderr.take().expect("piped")).read_line(&mut said).expect("read what strace says");
+        let mut stderr = BufReader::new(process.0.stderr.take().expect("piped"));
+        stderr.read_line(&mut said).expect("read what strace says");
         assert!(said.contains("attached"), "strace could not attach (does it run as root?): {said}");
-        Self { process }
+        Self { process, _said: stderr }
     }
 
     /// Lets go of the server, if it still lives.
