@@ -13,6 +13,7 @@ pub(crate) mod store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use raincheck_engine::{Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
@@ -25,6 +26,9 @@ use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use signals::Signals;
 use store::Opened;
+
+/// How long the answers under way may take once the store has failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the server.
 ///
@@ -117,13 +121,19 @@ impl Server {
     async fn serve(self, listener: TcpListener, mut signals: Signals, console: Console) -> Result<(), Failure> {
         let Config { limits, server, .. } = &self.loaded.config;
         let closing = CancellationToken::new();
-        let settings = Arc::new(limits.of_api(self.keyless));
+        let files = Some(self.files.root().to_owned());
+        let settings = Arc::new(raincheck_api::ApiSettings { files, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
         let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));
         tokio::select! {
             ended = &mut http => return ended.map_err(ended_early),
-            reason = self.opened.failed() => return Err(stop::store_failed(&reason)),
+            reason = self.opened.failed() => {
+                closing.cancel();
+                // Those who wait for an answer are told that it is unknown, if they take it at once.
+                let _ = tokio::time::timeout(LAST_WORDS, &mut http).await;
+                return Err(stop::store_failed(&reason));
+            }
             () = files::remove_forgotten(&self.files, &self.opened.store) => {}
             signal = signals.next() => tracing::info!(signal, "stopping"),
         }

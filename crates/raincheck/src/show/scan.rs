@@ -32,7 +32,7 @@ struct Summary {
     reused: u64,
     seconds: f64,
     files_per_second: f64,
-    files_to_fetch: Vec<String>,
+    downloads: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -78,7 +78,7 @@ pub(crate) fn summary(value: &Value, paint: Paint) -> Option<String> {
     row("issues", issues(&summary.issues, paint));
     row("duplicates", duplicates(&summary));
     row("took", took(&summary));
-    row("manifest", harmless(&summary.files_to_fetch.join("  ")));
+    row("downloads", harmless(&summary.downloads.join("  ")));
     Some(table::pairs(&rows, paint))
 }
 
@@ -159,8 +159,8 @@ fn duplicates(summary: &Summary) -> String {
     if same.count + audio.count == 0 {
         return if summary.tier == "quick" { String::new() } else { "none".into() };
     }
-    let part = |count: u64, what: &str| (count > 0).then(|| format!("{} files {what}", grouped(count)));
-    let parts = [part(same.redundant, "are copies of others"), part(audio.redundant, "sound exactly like others")];
+    let part = |count: u64, what: &str| (count > 0).then(|| format!("{} × {what}", grouped(count)));
+    let parts = [part(same.redundant, "the same bytes again"), part(audio.redundant, "the same audio again")];
     parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
 }
 
@@ -211,7 +211,7 @@ mod tests {
             "channels": {"counts": {"1": 999, "2": 1}, "other": 0},
             "duplicates": {"count": 2, "redundant": 3, "is_complete": true, "listed": []},
             "audio_duplicates": {"count": 0, "redundant": 0, "is_complete": true, "listed": []},
-            "reused": 0, "seconds": 1.24, "files_per_second": 806.4, "files_to_fetch": ["manifest.jsonl"],
+            "reused": 0, "seconds": 1.24, "files_per_second": 806.4, "downloads": ["manifest.jsonl"],
         });
         insta::assert_snapshot!(summary(&value, Paint(false)).unwrap());
     }
