@@ -37,7 +37,7 @@ pub struct Signal {
     pub clipping_ratio: f64,
     /// Mean of all samples.
     pub dc_offset: f64,
-    /// Part of the 10 ms frames below [`SILENCE_DBFS`].
+    /// Part of the 10 ms frames below -50 dBFS.
     pub silence_ratio: f64,
     /// Silence at the start, in seconds, to 10 ms.
     pub leading_silence_s: f64,

@@ -1,7 +1,7 @@
 //! The `metadata.csv` of Hugging Face `datasets`' audiofolder: `file_name` relative to the file itself, `transcription`, and
 //! further columns that become features.
 //!
-//! Numbers of speakers are written as text with a prefix-free value; every row has every column, so that the types are stable.
+//! `datasets` infers the types of those: numbers of speakers become integers, empty where unknown.
 
 use super::{Output, Writer, text};
 use crate::row::Row;
