@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use raincheck_core::{ProblemType, Tenant};
-use raincheck_store::Scope;
+use raincheck_store::{ApiKey, Scope};
 
 use crate::api::Api;
 use crate::keys::Presented;
@@ -39,10 +39,16 @@ pub(crate) struct Caller<N> {
     pub(crate) tenant: Tenant,
     /// Whether they see the jobs of every tenant.
     pub(crate) is_admin: bool,
+    key: Option<Arc<ApiKey>>,
     needs: PhantomData<N>,
 }
 
 impl<N> Caller<N> {
+    /// The public part of their key.
+    pub(crate) fn key_id(&self) -> &str {
+        self.key.as_ref().map_or("keyless", |key| &key.id)
+    }
+
     /// The tenant whose jobs alone they may see; `None` if all.
     pub(crate) fn sees(&self) -> Option<&Tenant> {
         (!self.is_admin).then_some(&self.tenant)
@@ -55,7 +61,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let Some(presented) = presented(&parts.headers)? else {
             if api.settings.keyless && api.keyring.is_empty(api.engine.store()).await? {
-                return Ok(Self { tenant: Tenant::default(), is_admin: true, needs: PhantomData });
+                return Ok(Self { tenant: Tenant::default(), is_admin: true, key: None, needs: PhantomData });
             }
             return Err(unauthenticated("send an API key as `Authorization: Bearer rc_…`"));
         };
@@ -69,7 +75,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
             let detail = format!("the API key lacks the scope `{}`; use one that has it", N::SCOPE);
             return Err(ApiError::new(ProblemType::FORBIDDEN, detail));
         }
-        Ok(Self { tenant: key.tenant.clone(), is_admin, needs: PhantomData })
+        Ok(Self { tenant: key.tenant.clone(), is_admin, key: Some(key), needs: PhantomData })
     }
 }
 

@@ -18,6 +18,7 @@ mod jobs;
 mod json;
 pub mod keys;
 mod kinds;
+mod leases;
 mod metrics;
 mod number;
 mod openapi;

@@ -17,6 +17,23 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     }
 }
 
+/// A job that a path names, and the name of one of its files.
+pub(crate) struct JobFilePath(pub(crate) JobId, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobFilePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((job, name)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(unreadable)?;
+        let job = job.parse().map_err(|_| ApiError::no_such_job())?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if name.starts_with('.') || !name.bytes().all(plain) {
+            return Err(ApiError::new(ProblemType::NOT_FOUND, "no job leaves a file of such a name"));
+        }
+        Ok(Self(job, name))
+    }
+}
+
 /// The queue that a path names.
 pub(crate) struct QueuePath(pub(crate) QueueName);
 

@@ -13,7 +13,7 @@ use crate::auth::Keyring;
 use crate::body::Bodies;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::ApiError;
-use crate::{ApiSettings, door, health, jobs, kinds, openapi, queues};
+use crate::{ApiSettings, door, health, jobs, kinds, leases, openapi, queues};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
@@ -39,12 +39,17 @@ fn routes() -> Routes {
         .with(Method::DELETE, "/v1/jobs/{id}", jobs::delete)
         .with(Method::GET, "/v1/jobs/{id}/result", jobs::result)
         .with(Method::GET, "/v1/jobs/{id}/events", jobs::events)
+        .with(Method::GET, "/v1/jobs/{id}/files/{name}", jobs::file)
         .with(Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel)
         .with(Method::POST, "/v1/jobs/{id}/retry", jobs::retry)
         .with(Method::GET, "/v1/kinds", kinds::kinds)
         .with(Method::GET, "/v1/queues", queues::queues)
         .with(Method::POST, "/v1/queues/{queue}/pause", queues::pause)
         .with(Method::POST, "/v1/queues/{queue}/resume", queues::resume)
+        .with(Method::POST, "/v1/leases", leases::claim)
+        .with(Method::POST, "/v1/leases/heartbeat", leases::heartbeat)
+        .with(Method::POST, "/v1/leases/{id}/events", leases::append)
+        .with(Method::POST, "/v1/leases/{id}/finish", leases::finish)
         .with(Method::GET, "/healthz", health::healthz)
         .with(Method::GET, "/readyz", health::readyz)
         .with(Method::GET, "/metrics", metrics)

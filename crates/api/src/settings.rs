@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the HTTP side behaves. The defaults are what an expert would choose.
@@ -6,6 +7,8 @@ pub struct ApiSettings {
     /// Whether requests without a key are served, as tenant `default` with every scope, for as long as the store holds
     /// no key at all. To be allowed only when the listener is bound to a loopback address.
     pub keyless: bool,
+    /// Where jobs leave files that are too large for a result, as `<job>/<name>`; `None` if none do.
+    pub files: Option<PathBuf>,
     /// The largest input of one job, in bytes.
     pub input_bytes_max: usize,
     /// The largest request body, in bytes: a batch carries many inputs.
@@ -38,6 +41,7 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             keyless: false,
+            files: None,
             input_bytes_max: 1024 * 1024,
             body_bytes_max: 8 * 1024 * 1024,
             bodies_bytes_max: 128 * 1024 * 1024,

@@ -16,12 +16,17 @@ pub(crate) const NEEDS: &[(&str, &str, Option<Scope>)] = &[
     ("DELETE", "/v1/jobs/{id}", Some(Scope::Submit)),
     ("GET", "/v1/jobs/{id}/result", Some(Scope::Read)),
     ("GET", "/v1/jobs/{id}/events", Some(Scope::Read)),
+    ("GET", "/v1/jobs/{id}/files/{name}", Some(Scope::Read)),
     ("POST", "/v1/jobs/{id}/cancel", Some(Scope::Submit)),
     ("POST", "/v1/jobs/{id}/retry", Some(Scope::Submit)),
     ("GET", "/v1/kinds", Some(Scope::Read)),
     ("GET", "/v1/queues", Some(Scope::Read)),
     ("POST", "/v1/queues/{queue}/pause", Some(Scope::Admin)),
     ("POST", "/v1/queues/{queue}/resume", Some(Scope::Admin)),
+    ("POST", "/v1/leases", Some(Scope::Worker)),
+    ("POST", "/v1/leases/heartbeat", Some(Scope::Worker)),
+    ("POST", "/v1/leases/{id}/events", Some(Scope::Worker)),
+    ("POST", "/v1/leases/{id}/finish", Some(Scope::Worker)),
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
     ("GET", "/metrics", Some(Scope::Admin)),
@@ -31,7 +36,7 @@ pub(crate) const NEEDS: &[(&str, &str, Option<Scope>)] = &[
 const UNKNOWN: &str = "job_019c5a3e0f4b7c3a9d2b1f6a0e8c7d11";
 
 fn path_of(route: &str, id: &str) -> String {
-    route.replace("{id}", id).replace("{job}", id).replace("{queue}", "echo")
+    route.replace("{id}", id).replace("{job}", id).replace("{queue}", "echo").replace("{name}", "manifest.jsonl")
 }
 
 #[test]
@@ -68,7 +73,7 @@ async fn another_tenants_job_answers_like_one_that_never_was() {
     let body = r#"{"kind": "echo"}"#;
     let headers = [("authorization", &*owner), ("prefer", "wait=10")];
     let id = server.call(Method::POST, "/v1/jobs", &headers, body).await.id();
-    for (method, route, _) in NEEDS.iter().filter(|(_, route, _)| route.contains("{id}")) {
+    for (method, route, _) in NEEDS.iter().filter(|(_, route, _)| route.starts_with("/v1/jobs/{id}")) {
         let call = async |id: &str| {
             let accept = if route.ends_with("/events") { "text/event-stream" } else { "*/*" };
             let headers = [("authorization", &*stranger), ("accept", accept)];

@@ -4,6 +4,7 @@ mod auth;
 mod batch;
 mod documented;
 mod events;
+mod files;
 mod jobs;
 mod operations;
 mod refusals;

@@ -24,7 +24,7 @@ pub(crate) struct Places {
 impl Places {
     pub(crate) fn new(registry: &Registry, all: usize) -> Self {
         let place = |about: &crate::About| {
-            let (_, handler) = registry.get(&about.kind)?;
+            let handler = registry.get(&about.kind)?.1?;
             Some((about.kind.clone(), (Arc::clone(handler), Arc::new(Semaphore::new(about.concurrency)))))
         };
         Self { all: Arc::new(Semaphore::new(all)), by_kind: registry.kinds().filter_map(place).collect() }

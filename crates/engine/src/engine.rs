@@ -26,7 +26,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// A running engine. Cheap to clone; all clones are the same engine.
 #[derive(Clone)]
-pub struct Engine(Arc<Parts>);
+pub struct Engine(pub(crate) Arc<Parts>);
 
 /// What the engine's parts share.
 pub(crate) struct Parts {
@@ -142,7 +142,9 @@ impl Engine {
         let registered = self.0.registry.get(&submission.kind);
         let (about, handler) = registered.ok_or_else(|| self.unknown(&submission.kind))?;
         let spec = submission.spec(about, now)?;
-        handler.check(&submission.input).await?;
+        if let Some(handler) = handler {
+            handler.check(&submission.input).await?;
+        }
         Ok(spec)
     }
 
@@ -280,7 +282,7 @@ impl Engine {
         Some((place, if starts_now { Duration::ZERO } else { self.retry_after(kind, place.ahead) }))
     }
 
-    /// The handlers.
+    /// The kinds.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.0.registry

@@ -100,10 +100,11 @@ impl From<Problem> for Failure {
     }
 }
 
-/// The handlers that an engine has, by kind.
+/// The kinds that an engine accepts jobs of: those it has handlers for, and external ones, whose jobs are run by workers in
+/// other processes.
 #[derive(Clone, Default)]
 pub struct Registry {
-    handlers: BTreeMap<Kind, (About, Arc<dyn Handler>)>,
+    kinds: BTreeMap<Kind, (About, Option<Arc<dyn Handler>>)>,
 }
 
 impl Registry {
@@ -111,18 +112,31 @@ impl Registry {
     #[must_use]
     pub fn with(mut self, handler: impl Handler) -> Self {
         let about = handler.about();
-        self.handlers.insert(about.kind.clone(), (about, Arc::new(handler)));
+        self.kinds.insert(about.kind.clone(), (about, Some(Arc::new(handler))));
         self
     }
 
-    /// The handler of a kind.
+    /// Adds an external kind; it replaces an earlier one of the same name.
     #[must_use]
-    pub fn get(&self, kind: &Kind) -> Option<(&About, &Arc<dyn Handler>)> {
-        self.handlers.get(kind).map(|(about, handler)| (about, handler))
+    pub fn with_external(mut self, about: About) -> Self {
+        self.kinds.insert(about.kind.clone(), (about, None));
+        self
     }
 
-    /// Every kind that has a handler, in order of name.
+    /// A kind, with its handler unless it is external.
+    #[must_use]
+    pub fn get(&self, kind: &Kind) -> Option<(&About, Option<&Arc<dyn Handler>>)> {
+        self.kinds.get(kind).map(|(about, handler)| (about, handler.as_ref()))
+    }
+
+    /// Every kind, in order of name.
     pub fn kinds(&self) -> impl Iterator<Item = &About> {
-        self.handlers.values().map(|(about, _)| about)
+        self.kinds.values().map(|(about, _)| about)
+    }
+
+    /// Whether jobs of this kind are run by workers in other processes.
+    #[must_use]
+    pub fn is_external(&self, kind: &Kind) -> bool {
+        self.kinds.get(kind).is_some_and(|(_, handler)| handler.is_none())
     }
 }

@@ -27,6 +27,8 @@ pub struct Hub {
     overflowed: AtomicBool,
     ended: AtomicBool,
     dispatcher: Notify,
+    /// Workers in other processes that wait for work.
+    remote: Notify,
     pub(crate) attempts: Arc<Attempts>,
 }
 
@@ -80,6 +82,7 @@ impl Hub {
             overflowed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             dispatcher: Notify::new(),
+            remote: Notify::new(),
             attempts: Arc::default(),
         })
     }
@@ -95,6 +98,11 @@ impl Hub {
 
     pub(crate) async fn dispatcher_woken(&self) {
         self.dispatcher.notified().await;
+    }
+
+    /// Completes when there may be work that was not there when this was called.
+    pub(crate) fn work_arrived(&self) -> impl Future<Output = ()> {
+        self.remote.notified()
     }
 
     /// Begins to pass on what happens to a job from now on.
@@ -196,6 +204,7 @@ impl Observer for Hub {
         }
         if wake {
             self.dispatcher.notify_one();
+            self.remote.notify_waiters();
         }
     }
 }

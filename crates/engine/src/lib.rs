@@ -26,6 +26,7 @@ mod lag;
 mod maintenance;
 mod reader;
 mod recorder;
+mod remote;
 mod running;
 mod settings;
 mod stats;

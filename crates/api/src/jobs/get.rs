@@ -21,5 +21,6 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     query.only(&["wait"])?;
     let job = api.job(id, caller.sees(), query.wait()?).await?.ok_or_else(ApiError::no_such_job)?;
-    Ok(reply::json(StatusCode::OK, &JobView::new(&job, &api.engine)))
+    let steps = if job.life.steps > 0 { api.engine.store().steps(id).await? } else { Vec::new() };
+    Ok(reply::json(StatusCode::OK, &JobView::new(&job, &api.engine).with_steps(steps)))
 }

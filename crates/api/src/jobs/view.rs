@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 
 use raincheck_core::{
-    Job, JobId, Json, Kind, Labels, Outcome, Priority, Problem, ProblemType, Progress, QueueName, State, Tenant, Time,
+    Job, JobId, Json, Kind, Labels, Outcome, Priority, Problem, ProblemType, Progress, QueueName, State, StepRecord,
+    Tenant, Time,
 };
 use raincheck_engine::Engine;
 use schemars::JsonSchema;
@@ -40,8 +41,9 @@ pub(crate) struct JobView<'a> {
     failures: u32,
     /// How often it may fail before it has failed.
     max_attempts: u32,
-    /// How many steps are recorded.
-    steps: u32,
+    /// The steps whose results are recorded, in order. Left out of lists and of the answer to a submission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<StepView>>,
     /// Somebody asked the running attempt to stop.
     cancel_requested: bool,
     /// When it was accepted.
@@ -139,6 +141,17 @@ pub(crate) struct ErrorSchema {
     pointer: Option<String>,
 }
 
+/// A step whose result is recorded: it is not run again in later attempts.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Step")]
+pub(crate) struct StepView {
+    /// Unique within the job.
+    name: String,
+    /// What it gave.
+    #[schemars(with = "serde_json::Value")]
+    result: Json,
+}
+
 /// Where to go from a job.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Links {
@@ -186,6 +199,12 @@ impl<'a> JobView<'a> {
         }
     }
 
+    /// With the steps that are recorded.
+    pub(crate) fn with_steps(self, steps: Vec<StepRecord>) -> Self {
+        let step = |StepRecord { name, result }| StepView { name, result };
+        Self { steps: Some(steps.into_iter().map(step).collect()), ..self }
+    }
+
     /// A job as it is at `now`, without its place in the line, which takes a look at the others.
     pub(crate) fn without_place(job: &'a Job, now: Time) -> Self {
         let Job { id, spec, life, outcome } = job;
@@ -202,7 +221,7 @@ impl<'a> JobView<'a> {
             attempt: life.attempt,
             failures: life.failures,
             max_attempts: spec.max_attempts,
-            steps: life.steps,
+            steps: None,
             cancel_requested: life.cancel_requested,
             created_at: spec.created_at,
             run_at: life.run_at,

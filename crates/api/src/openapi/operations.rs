@@ -10,7 +10,7 @@ const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// Every operation, in the order of the document.
 pub(super) fn all() -> Vec<Operation> {
-    [submitting(), reading(), changing(), overview(), operating()].into_iter().flatten().collect()
+    [submitting(), reading(), changing(), overview(), working(), operating()].into_iter().flatten().collect()
 }
 
 fn submitting() -> Vec<Operation> {
@@ -110,6 +110,20 @@ fn reading() -> Vec<Operation> {
             .answer_with(410, of_job("The job was cancelled or expired, so there is no result"))
             .answer_with(424, of_job("The job failed; this is its problem"))
             .problems(&[ProblemType::JOB_NOT_FINISHED]),
+        job(read("/v1/jobs/{id}/files/{name}", "getFile", "A file that a job left, too large for a result"))
+            .of("name", "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", "A name that the job's result tells.")
+            .answer_with(
+                200,
+                json!({
+                    "description": "The file",
+                    "content": {
+                        "application/x-ndjson": {},
+                        "text/csv": {},
+                        "application/gzip": {},
+                        "application/octet-stream": {},
+                    },
+                }),
+            ),
         job(read("/v1/jobs/{id}/events", "getEvents", "The log of a job: a page, or a stream to its end"))
             .query(
                 "after",
@@ -189,6 +203,35 @@ fn overview() -> Vec<Operation> {
         ),
         queue("/v1/queues/{queue}/pause", "pauseQueue", "Nothing is claimed from the queue any more"),
         queue("/v1/queues/{queue}/resume", "resumeQueue", "Jobs are claimed from the queue again"),
+    ]
+}
+
+fn working() -> Vec<Operation> {
+    let work = |path, id, summary| Operation::new("post", path, id, summary).scope(Scope::Worker);
+    let attempt =
+        |path, id, summary| work(path, id, summary).of("id", JOB_ID, "The job.").problems(&[ProblemType::LEASE_LOST]);
+    let job = "job_019c5a3e0f4b7c3a9d2b1f6a0e8c7d11";
+    vec![
+        work("/v1/leases", "leaseJobs", "Leases jobs to a worker in another process")
+            .body("LeaseRequest", true, json!({
+                "one": { "value": { "worker": "w1", "kinds": [{ "kind": "my.kind", "max": 1 }], "wait": 1 } },
+            }))
+            .answer(200, "ClaimReply", "The jobs, now running; none if there was nothing to do")
+            .problems(&[ProblemType::UNKNOWN_KIND]),
+        work("/v1/leases/heartbeat", "renewLeases", "Renews leases, and tells which are lost or to be stopped")
+            .body("HeartbeatRequest", true, json!({ "one": { "value": { "leases": [{ "job": job, "fence": 1 }] } } }))
+            .answer(200, "HeartbeatReply", "What became of the leases"),
+        attempt("/v1/leases/{id}/events", "appendEvents", "Adds to the log of a job that is being run")
+            .body("AppendRequest", true, json!({
+                "progress": { "value": { "fence": 1, "events": [{ "progress": { "current": 450, "total": 1000 } }] } },
+            }))
+            .answer(200, "AppendReply", "They are durable"),
+        attempt("/v1/leases/{id}/finish", "finishAttempt", "Ends an attempt")
+            .body("FinishRequest", true, json!({
+                "result": { "value": { "fence": 1, "result": { "text": "done" } } },
+                "error": { "value": { "fence": 1, "error": { "detail": "it broke", "retry": false } } },
+            }))
+            .answer(200, "FinishReply", "What became of the job"),
     ]
 }
 

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::health::Health;
 use crate::jobs::{BatchReply, BatchRequest, CancelRequest, EventsPage, JobRequest, JobView, JobsPage};
 use crate::kinds::KindsReply;
+use crate::leases::{
+    AppendReply, AppendRequest, ClaimReply, FinishReply, FinishRequest, HeartbeatReply, HeartbeatRequest, LeaseRequest,
+};
 use crate::problem::ProblemBody;
 use crate::queues::{QueueView, QueuesReply};
 
@@ -16,6 +19,10 @@ pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
     define::<JobRequest>(&mut read);
     define::<BatchRequest>(&mut read);
     define::<CancelRequest>(&mut read);
+    define::<LeaseRequest>(&mut read);
+    define::<HeartbeatRequest>(&mut read);
+    define::<AppendRequest>(&mut read);
+    define::<FinishRequest>(&mut read);
     let mut written = settings().for_serialize().into_generator();
     define::<JobView<'_>>(&mut written);
     define::<JobsPage<'_>>(&mut written);
@@ -24,6 +31,10 @@ pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
     define::<KindsReply<'_>>(&mut written);
     define::<QueueView>(&mut written);
     define::<QueuesReply>(&mut written);
+    define::<ClaimReply<'_>>(&mut written);
+    define::<HeartbeatReply>(&mut written);
+    define::<AppendReply>(&mut written);
+    define::<FinishReply>(&mut written);
     define::<Health>(&mut written);
     define::<ProblemBody<'_>>(&mut written);
     let mut schemas = read.take_definitions(true);
