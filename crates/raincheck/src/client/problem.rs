@@ -31,7 +31,7 @@ pub(crate) fn failure(head: &Parts, body: &[u8], server: &str) -> Failure {
         message.push_str(&format!("\n   at: {}", harmless(pointer)));
     }
     message.push_str(&format!("\n type: {} ({})", harmless(&problem.type_uri), status.as_u16()));
-    if problem.outcome.as_deref() == Some("unknown") {
+    if problem.outcome.as_deref() == Some("unknown") && !problem.type_uri.ends_with(":outcome-unknown") {
         message.push_str("\n       It is unknown whether the request was carried out.");
     }
     let failure = Failure::new(exit, message);
