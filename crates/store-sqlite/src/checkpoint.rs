@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ErrorCode};
@@ -10,11 +10,15 @@ use crate::OpenError;
 use crate::connection::{Purpose, connect};
 use crate::shared::Shared;
 
-/// With so many pages (of 4 KiB) in the WAL, they begin to be moved into the database.
-const PAGES_BEGIN: u32 = 4_000;
-/// With so many, the writer itself moves the last of them: as long as it goes on writing, the other thread never quite
-/// arrives at the end, and the WAL cannot begin anew.
+/// So many pages (of 4 KiB) that are only in the WAL are worth moving into the database.
+const PAGES_MOVE: u32 = 4_000;
+/// So long the WAL may be before it should begin anew. It can only when all of it is moved, and as long as the writer goes
+/// on writing, the other thread never quite arrives at the end: so the writer moves the last few itself.
 const PAGES_RESTART: u32 = 12_000;
+/// So few of them are moved within milliseconds.
+const PAGES_LAST: u32 = 1_000;
+/// Longer the WAL must not be (256 MiB), however long the writer has to stop for it.
+const PAGES_MAX: u32 = 65_536;
 
 /// Moves what is committed from the WAL into the database, in a thread of its own: the writer would hold up everybody.
 pub(crate) struct Checkpointer {
@@ -41,16 +45,19 @@ impl Checkpointer {
     /// Called by the writer between two transactions.
     pub(crate) fn after_commit(&self, connection: &Connection, shared: &Shared) {
         let pages = shared.wal_pages.load(Ordering::Relaxed);
-        if pages < PAGES_BEGIN || self.busy.load(Ordering::Acquire) {
+        if pages < PAGES_MOVE || self.busy.load(Ordering::Acquire) {
             return;
         }
-        if pages >= PAGES_RESTART {
+        // If more is moved than there is, the WAL has begun anew.
+        let moved = shared.wal_moved.load(Ordering::Relaxed);
+        let left = pages.checked_sub(moved).unwrap_or(pages);
+        if pages >= PAGES_MAX || (pages >= PAGES_RESTART && left <= PAGES_LAST) {
             checkpoint(connection, "PASSIVE", shared);
-        } else {
+        } else if pages >= PAGES_RESTART || left >= PAGES_MOVE {
             self.busy.store(true, Ordering::Release);
-            match self.orders.try_send(()) {
-                Ok(()) | Err(TrySendError::Full(())) => {}
-                Err(TrySendError::Disconnected(())) => self.busy.store(false, Ordering::Release),
+            // There is room: it is not busy. If it has ended, the WAL grows until the writer does it.
+            if self.orders.try_send(()).is_err() {
+                self.busy.store(false, Ordering::Release);
             }
         }
     }
@@ -74,9 +81,9 @@ fn serve(connection: &Connection, orders: &Receiver<()>, busy: &AtomicBool, shar
 
 /// Moves what can be moved.
 pub(crate) fn checkpoint(connection: &Connection, mode: &str, shared: &Shared) {
-    let result = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-    match result {
-        Ok(()) => {}
+    let moved = |row: &rusqlite::Row<'_>| row.get::<_, i64>(2);
+    match connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], moved) {
+        Ok(moved) => shared.wal_moved.store(u32::try_from(moved).unwrap_or(0), Ordering::Relaxed),
         // Tried again later; until then the WAL keeps it.
         Err(error) if crate::fault::is_full(&error) || error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
             tracing::warn!(%error, "a checkpoint is put off");

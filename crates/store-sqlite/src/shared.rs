@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) bytes: AtomicUsize,
     /// How many pages the WAL has.
     pub(crate) wal_pages: AtomicU32,
+    /// How many of them are in the database too.
+    pub(crate) wal_moved: AtomicU32,
     /// No more calls are taken.
     stopped: AtomicBool,
     /// Everything that was sent before is answered; what comes later is not done.
@@ -33,6 +35,7 @@ impl Shared {
             names: Arc::default(),
             bytes: AtomicUsize::new(0),
             wal_pages: AtomicU32::new(0),
+            wal_moved: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             ended: watch::Sender::new(false),
