@@ -26,4 +26,4 @@ pub(crate) use request::JobRequest;
 pub(crate) use result::result;
 pub(crate) use retry::retry;
 pub(crate) use submit::submit;
-pub(crate) use view::{JobView, ProgressSchema, StateSchema};
+pub(crate) use view::{JobView, StateSchema, StepView};

@@ -166,10 +166,10 @@ async fn jobs_are_found_by_what_they_are() {
         let page = reply.json();
         page["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids("").await, [later.clone(), done.clone()]);
-    assert_eq!(ids("label=a:1&label=b:x%3Ay").await, [done.clone()]);
-    assert_eq!(ids("state=scheduled").await, [later.clone()]);
-    assert_eq!(ids("queue=slow&kind=echo&tenant=default").await, [later.clone()]);
+    assert_eq!(ids("").await, [&*later, &*done]);
+    assert_eq!(ids("label=a:1&label=b:x%3Ay").await, [&*done]);
+    assert_eq!(ids("state=scheduled").await, [&*later]);
+    assert_eq!(ids("queue=slow&kind=echo&tenant=default").await, [&*later]);
     assert!(ids("tenant=other").await.is_empty());
     let first = server.get("/v1/jobs?limit=1").await.json();
     let next = first["next"].as_str().unwrap();

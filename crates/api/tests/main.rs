@@ -6,6 +6,7 @@ mod documented;
 mod events;
 mod files;
 mod jobs;
+mod leases;
 mod operations;
 mod refusals;
 mod sockets;

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use raincheck_api::{ApiSettings, keys};
 use raincheck_core::{Json, Problem, ProblemType, Progress, Tenant, Time};
 use raincheck_engine::{About, Chance, Context, Engine, Failure, Handler, Hub, Registry, Settings, SystemClock};
-use raincheck_store::{ApiKey, Limits, MemoryStore, Scope, Store};
+use raincheck_store::{ApiKey, Limits, MemoryStore, Scope};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -122,7 +122,8 @@ impl Server {
     pub(crate) async fn with(settings: ApiSettings, limits: Limits) -> Self {
         let (hub, gate) = (Hub::new(), Arc::new(Notify::new()));
         let store = Arc::new(MemoryStore::new(limits, hub.clone()));
-        let registry = Registry::default().with(Echo).with(Gate(Arc::clone(&gate))).with(Fail);
+        let remote = About::new("remote".parse().unwrap(), "Run by workers.", serde_json::json!(true).into());
+        let registry = Registry::default().with(Echo).with(Gate(Arc::clone(&gate))).with(Fail).with_external(remote);
         let (clock, chance) = (Arc::new(SystemClock), Chance::seeded(7));
         let engine = Engine::start(store, hub, registry, Settings::default(), clock, chance).await.unwrap();
         let (settings, closing) = (Arc::new(settings), CancellationToken::new());

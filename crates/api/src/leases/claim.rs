@@ -12,7 +12,7 @@ use super::attempt;
 use crate::api::Api;
 use crate::auth::{Caller, Worker};
 use crate::body::JsonBody;
-use crate::jobs::JobView;
+use crate::jobs::{JobView, StepView};
 use crate::json::Object;
 use crate::number::{Seconds, Whole};
 use crate::problem::ApiError;
@@ -78,7 +78,7 @@ struct LeaseView<'a> {
     #[schemars(with = "serde_json::Value")]
     input: &'a Json,
     /// What earlier attempts recorded, and is not to be done again.
-    #[schemars(with = "Vec<StepSchema>")]
+    #[schemars(with = "Vec<StepView>")]
     steps: &'a [StepRecord],
     /// The longest that the attempt may take, in seconds. The worker keeps to it.
     timeout: f64,
@@ -86,17 +86,6 @@ struct LeaseView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     lease_expires_at: Option<Time>,
-}
-
-/// A part of a job that is done once.
-#[derive(JsonSchema)]
-#[schemars(rename = "Step")]
-#[expect(dead_code, reason = "the schema of raincheck_core::StepRecord, which knows no schemas")]
-pub(crate) struct StepSchema {
-    /// Unique within the job.
-    name: String,
-    /// What it gave.
-    result: serde_json::Value,
 }
 
 /// `POST /v1/leases`: leases jobs to a worker.

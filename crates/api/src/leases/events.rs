@@ -9,11 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attempt;
-use super::claim::{StepSchema, invalid};
+use super::claim::invalid;
 use crate::api::Api;
 use crate::auth::{Caller, Worker};
 use crate::body::JsonBody;
-use crate::jobs::ProgressSchema;
+use crate::jobs::StepView;
 use crate::json::Object;
 use crate::path::JobPath;
 use crate::problem::ApiError;
@@ -40,23 +40,26 @@ pub(crate) struct AppendRequest {
 #[serde(deny_unknown_fields)]
 struct Added {
     /// How far it is: `percent`, or `current` of `total`.
-    #[schemars(with = "Option<ProgressSchema>")]
     progress: Option<Object<Reported>>,
     /// A piece of output.
     #[schemars(with = "Option<serde_json::Value>")]
     output: Option<Json>,
     /// A part that is done, and not to be done again by a later attempt.
-    #[schemars(with = "Option<StepSchema>")]
+    #[schemars(with = "Option<StepView>")]
     step: Option<StepRecord>,
 }
 
 /// How far an attempt is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Reported {
+    /// 0 to 100; counted from the other two if left out.
     percent: Option<f64>,
+    /// How many of `total` are done.
     current: Option<u64>,
+    /// How many there are to do.
     total: Option<u64>,
+    /// What is being done, for people: cut after 500 bytes.
     #[serde(default)]
     message: String,
 }
