@@ -14,6 +14,7 @@ mod job;
 mod kill;
 mod malformed;
 mod paused;
+mod power_cut;
 mod recovery;
 mod responsive;
 mod same_key;

@@ -166,14 +166,6 @@ impl Server {
         self.address
     }
 
-    pub(crate) fn launch(&mut self) -> &mut Launch {
-        &mut self.launch
-    }
-
-    pub(crate) fn data(&self) -> &Path {
-        &self.launch.data
-    }
-
     /// A new connection.
     pub(crate) fn http(&self) -> Http {
         Http::connect(self.address).expect("connect to the server")
