@@ -19,7 +19,7 @@ pub(crate) async fn measure(effort: Effort, directory: &Path, report: &mut Repor
     let deep = rates(effort, &path, loads, effort.deep).await;
     for ((load, before), after) in loads.into_iter().zip(shallow).zip(deep) {
         let text = format!("{after:.0}/s, {:.2} of the {before:.0}/s of an empty store", after / before);
-        report.note(&format!("{} with {} waiting", load.name(), effort.deep), &text, json!(after / before));
+        report.note(&format!("{} with {} waiting", load.name(), effort.deep), &text, &json!(after / before));
     }
     std::fs::remove_dir_all(&path).expect("the deep store is removed");
     let program = std::env::current_exe().expect("this program");
@@ -37,7 +37,7 @@ pub(crate) async fn measure(effort: Effort, directory: &Path, report: &mut Repor
     let seconds = begin.elapsed().as_secs_f64();
     assert_eq!(raincheck_store::Store::waiting(&store.0), usize::try_from(effort.deep).expect("it fits"));
     let text = format!("{seconds:.2} s ({} MiB in the WAL)", wal >> 20);
-    report.note(&format!("open with {} waiting after kill -9", effort.deep), &text, json!(seconds));
+    report.note(&format!("open with {} waiting after kill -9", effort.deep), &text, &json!(seconds));
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]

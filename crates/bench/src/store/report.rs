@@ -78,7 +78,7 @@ impl Report {
     }
 
     /// Adds a figure that has no floor.
-    pub(crate) fn note(&mut self, name: &str, text: &str, value: Value) {
+    pub(crate) fn note(&mut self, name: &str, text: &str, value: &Value) {
         eprintln!("{name}: {text}");
         self.notes.push(format!("- {name}: {text}"));
         self.json.push(json!({"figure": name, "value": value}));
