@@ -13,6 +13,7 @@ mod http;
 mod job;
 mod kill;
 mod malformed;
+mod openapi;
 mod paused;
 mod power_cut;
 mod recovery;
