@@ -44,9 +44,9 @@ pub(super) fn record() -> Recording {
         recording.requests.extend(asked);
         let pid = server.pid().as_raw_nonzero().to_string();
         if life == 2 {
-            server.stop()
+            server.stop();
         } else {
-            server.kill()
+            server.kill();
         }
         let trace = whole(&trace, &pid);
         recording.ops.extend(Reader::new(&place.data(), &mut exists).read(&trace));
@@ -99,7 +99,7 @@ fn small_jobs(server: &Server, life: u32) -> Asked {
             let seconds = if number % 5 == 0 { 0.3 } else { 0.01 };
             let body = match number % 3 {
                 0 => format!(r#"{{"kind": "sleep", "input": {{"seconds": {seconds}}}}}"#),
-                _ => format!(r#"{{"kind": "echo", "input": "{:->400}"}}"#, number),
+                _ => format!(r#"{{"kind": "echo", "input": "{number:->400}"}}"#),
             };
             let id = ask(&mut http, &mut asked, format!("{life}-{client}-{number}"), body);
             match number % 4 {
