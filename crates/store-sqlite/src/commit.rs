@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use raincheck_store::{Observer, StoreError};
+use rusqlite::ErrorCode;
 
 use crate::checkpoint::Checkpointer;
 use crate::directory::Directory;
@@ -39,6 +40,8 @@ enum Setback {
     Refused,
     /// The disk is full: nothing was done.
     Full,
+    /// Another process has been writing for longer than we wait: nothing was done.
+    Busy,
     /// Nobody knows what is stored.
     Unknown(rusqlite::Error),
 }
@@ -84,6 +87,10 @@ impl Committer<'_> {
                     let accepts = batch.iter().any(|call| call.accepts() && !call.is_refused());
                     refuse(batch, &StoreError::Full, |call| call.accepts() || !accepts);
                 }
+                Err(Setback::Busy) => {
+                    tracing::warn!("another process holds the database");
+                    refuse(batch, &StoreError::Overloaded, |_| true);
+                }
                 Err(Setback::Unknown(error)) => {
                     self.shared.fail(&error.to_string());
                     refuse(batch, &StoreError::Unknown(error.to_string()), |_| true);
@@ -118,7 +125,10 @@ impl Committer<'_> {
         if self.writer.uncommitted {
             return self.run_all(batch);
         }
-        execute(connection, "BEGIN IMMEDIATE").map_err(Setback::Unknown)?;
+        execute(connection, "BEGIN IMMEDIATE").map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy) => Setback::Busy,
+            _ => Setback::Unknown(error),
+        })?;
         let result = self.run_all(batch).and_then(|()| match execute(connection, "COMMIT") {
             Ok(()) => Ok(()),
             Err(error) if crate::fault::is_full(&error) => Err(Setback::Full),

@@ -29,11 +29,13 @@ pub(crate) struct Measured {
     pub(crate) waits: Histogram<u64>,
 }
 
+/// The number of the next job of this process: each has an idempotency key of its own, over all runs.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// What all callers of a run look at.
 #[derive(Debug, Default)]
 struct Run {
     over: AtomicBool,
-    number: AtomicU64,
     accepted: AtomicU64,
     cycled: AtomicU64,
 }
@@ -68,7 +70,7 @@ impl Load {
         let run = Arc::new(Run::default());
         if self != Self::Mixed && matches!(self, Self::Cycle(_)) {
             // More than can be done in the time.
-            fill(subject, &run, 120_000 * (time.as_secs() + 1)).await;
+            fill(subject, 120_000 * (time.as_secs() + 1)).await;
         }
         let mut callers = JoinSet::new();
         let (submitters, workers, batch) = match self {
@@ -94,8 +96,9 @@ impl Load {
     }
 }
 
-/// Accepts so many jobs, whoever waits for what.
-pub(crate) async fn fill_with<S: Subject>(subject: &Arc<S>, from: u64, count: u64) {
+/// Accepts so many jobs, a thousand in a call.
+pub(crate) async fn fill<S: Subject>(subject: &Arc<S>, count: u64) {
+    let from = NUMBER.fetch_add(count, Ordering::Relaxed);
     let (template, input) = (subject::template(), subject::input());
     let numbers: Vec<u64> = (from..from + count).collect();
     let mut batches = JoinSet::new();
@@ -110,17 +113,10 @@ pub(crate) async fn fill_with<S: Subject>(subject: &Arc<S>, from: u64, count: u6
     while batches.join_next().await.is_some() {}
 }
 
-async fn fill<S: Subject>(subject: &Arc<S>, run: &Run, count: u64) {
-    let from = run.number.fetch_add(count, Ordering::Relaxed);
-    fill_with(subject, from, count).await;
-}
-
 async fn submit<S: Subject>(subject: Arc<S>, run: Arc<Run>) -> Histogram<u64> {
     let (template, input, mut waits) = (subject::template(), subject::input(), waits());
     while !run.over.load(Ordering::Relaxed) {
-        let number = run.number.fetch_add(1, Ordering::Relaxed);
-        // Numbers of a deep store begin at 0: these must not be among them.
-        let job = subject::job(&template, &input, number | 1 << 40);
+        let job = subject::job(&template, &input, NUMBER.fetch_add(1, Ordering::Relaxed));
         let begin = instant();
         subject.accept(vec![job]).await;
         waits.saturating_record(micros(begin));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::store::Effort;
-use crate::store::callers::{Load, Measured, fill_with};
+use crate::store::callers::{Load, Measured, fill};
 use crate::store::report::Report;
 use crate::store::subject::{Jobs, Subject};
 
@@ -47,7 +47,7 @@ fn instant() -> Instant {
 
 async fn rates(effort: Effort, directory: &Path, loads: [Load; 2], waiting: u64) -> Vec<f64> {
     let subject = Arc::new(Jobs::open(directory).await);
-    fill_with(&subject, 1 << 50, waiting).await;
+    fill(&subject, waiting).await;
     let mut rates = Vec::new();
     for load in loads {
         let mut runs = Vec::new();
@@ -67,7 +67,7 @@ pub(crate) fn fill_and_die(directory: &Path, count: u64) -> ! {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the runtime starts");
     runtime.block_on(async {
         let subject = Arc::new(Jobs::open(directory).await);
-        fill_with(&subject, 0, count).await;
+        fill(&subject, count).await;
         std::process::abort()
     })
 }

@@ -106,6 +106,11 @@ pub(crate) struct New<'a> {
     pub(crate) accepted_at: Time,
 }
 
+/// What SQLite can keep of it: 300 million years.
+fn millis(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// The statements on `accepted`.
 pub(crate) struct Accepted<'c> {
     insert: Statement<'c>,
@@ -139,10 +144,10 @@ impl<'c> Accepted<'c> {
             accepted_at,
             spec.run_at.as_millis(),
             spec.max_attempts,
-            spec.timeout_ms.cast_signed(),
+            millis(spec.timeout_ms),
             spec.backoff.base_ms,
             spec.backoff.cap_ms,
-            spec.retention_ms.cast_signed(),
+            millis(spec.retention_ms),
             spec.deadline.map(Time::as_millis),
             texts.retry_of,
             texts.labels,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raincheck_core::{Command, Decision, Job, JobKey, Json, Life, Line, Refusal, State, Time, decide};
+use raincheck_core::{Command, Decision, Job, JobKey, Json, Life, Line, State, Time, decide};
 use raincheck_store::{ClaimRequest, Claimed, Claims, StoreError};
 
 use crate::fault::{Fault, unreadable};
@@ -60,12 +60,12 @@ impl Work for Claim {
             while given < want.max {
                 let taken = writer.memory.ready().take(&want.kind);
                 let Some((key, line)) = taken else { break };
-                match writer.lease(key, &line, &self.request, self.now) {
-                    Ok(Some(job)) => {
-                        given += 1;
-                        jobs.push(job);
+                match writer.read_waiting(key) {
+                    Ok((job, before)) => {
+                        let leased = writer.lease(job, &before, &line, &self.request, self.now)?;
+                        given += usize::from(leased.is_some());
+                        jobs.extend(leased);
                     }
-                    Ok(None) => {}
                     // It cannot be run, and must not keep those behind it from running.
                     Err(Fault::Refused(error)) => {
                         tracing::error!(job = key.as_i64(), %error, "a waiting job cannot be read and is left out");
@@ -79,28 +79,37 @@ impl Work for Claim {
 }
 
 impl Writer<'_> {
-    /// Leases a job that was taken from the ready set; `None` if it is past its deadline, or not ready after all.
-    fn lease(&mut self, key: JobKey, line: &Line, claim: &ClaimRequest, now: Time) -> Result<Option<LeasedJob>, Fault> {
-        let missing = || StoreError::Unreadable("a waiting job is missing".into());
-        let LiveJob { request, stored, input } = self.tables.live.get(key, true)?.ok_or_else(missing)?;
+    /// What the tables hold of a job that was taken from the ready set.
+    fn read_waiting(&mut self, key: JobKey) -> Result<(LeasedJob, Hot), Fault> {
+        let unreadable = |why: &str| StoreError::Unreadable(format!("a waiting job {why}"));
+        let job = self.tables.live.get(key, true)?.ok_or_else(|| unreadable("is missing"))?;
+        let LiveJob { request, stored, input } = job;
         let before = Hot::read(&mut self.tables, &mut self.numbers, &request, stored)?;
+        if before.life.lease.is_some() || before.life.state.is_final() {
+            return Err(unreadable("does not wait").into());
+        }
+        let steps = if before.life.steps > 0 { event::steps(self.tables.connection, key)? } else { Vec::new() };
+        let input = input.ok_or_else(|| unreadable("has no input"))?;
+        Ok((LeasedJob { request, life: before.life.clone(), input, steps }, before))
+    }
+
+    /// Leases it; `None` if it is past its deadline, or not ready after all.
+    fn lease(
+        &mut self,
+        mut job: LeasedJob,
+        before: &Hot,
+        line: &Line,
+        claim: &ClaimRequest,
+        now: Time,
+    ) -> Result<Option<LeasedJob>, Fault> {
         let command = Command::Claim { worker: claim.worker.clone(), until: now.after(claim.lease) };
-        let Decision { life, events } = match decide(&before.life, &before.rules, command, now) {
-            Ok(decision) => decision,
-            Err(Refusal::NotReady) => {
-                // The clock stepped back: its time is yet to come again.
-                self.memory.ready().insert(key, line, before.life.run_at, now);
-                return Ok(None);
-            }
-            Err(refusal) => return Err(StoreError::Unreadable(format!("a waiting job: {refusal}")).into()),
+        let Ok(Decision { life, events }) = decide(&before.life, &before.rules, command, now) else {
+            // The clock stepped back: its time is yet to come again.
+            self.memory.ready().insert(before.id.key(), line, before.life.run_at, now);
+            return Ok(None);
         };
-        let steps = if life.steps > 0 { event::steps(self.tables.connection, key)? } else { Vec::new() };
-        self.change(&before, life.clone(), events, now)?;
-        Ok((life.state == State::Running).then_some(LeasedJob {
-            request,
-            life,
-            input: input.unwrap_or_default(),
-            steps,
-        }))
+        job.life = life.clone();
+        self.change(before, life, events, now)?;
+        Ok((job.life.state == State::Running).then_some(job))
     }
 }
