@@ -113,7 +113,7 @@ async fn saturate(plan: Plan, server: &Server, requests: &Requests, figures: &mu
 
 /// At half of what was just measured.
 async fn at_half(plan: Plan, server: &Server, requests: &Requests, figures: &mut Figures) -> Fallible<()> {
-    let rate = figures.median("per_second") / 2.0;
+    let rate = figures.last("per_second") / 2.0;
     let window = Window::new(plan.warm_up, plan.window);
     let counted = paced::load(server.address, CLIENTS, rate, requests, ACCEPTED, window).await?;
     figures.add("half_per_second", counted.rate(&window));

@@ -49,7 +49,7 @@ impl Client {
             let answer = self.connection.ask(&request).await?;
             let now = Instant::now();
             if answer.status == self.status {
-                tally.answered(&window, asked, now);
+                tally.answered(&window, now, now - asked);
             } else {
                 tally.complain(answer.status, answer.body);
                 return Ok(());

@@ -14,6 +14,11 @@ impl Figures {
         self.0.entry(name).or_default().push(value);
     }
 
+    /// What was measured last; not a number if nothing was.
+    pub(crate) fn last(&self, name: &str) -> f64 {
+        self.0.get(name).and_then(|values| values.last().copied()).unwrap_or(f64::NAN)
+    }
+
     /// The median of what was measured; not a number if nothing was.
     pub(crate) fn median(&self, name: &str) -> f64 {
         let Some(values) = self.0.get(name) else { return f64::NAN };

@@ -39,14 +39,14 @@ async fn measure(plan: Plan) -> Fallible<()> {
     for round in 0..plan.rounds {
         eprintln!("follow: round {} of {}, {clients} clients", round + 1, plan.rounds);
         let data = TempDir::new_in(scratch.path())?;
-        once(&data, clients, &mut figures).await?;
+        once(&data, clients, round, &mut figures).await?;
     }
     report(machine, clients, &figures);
     Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-async fn once(data: &TempDir, clients: usize, figures: &mut Figures) -> Fallible<()> {
+async fn once(data: &TempDir, clients: usize, round: usize, figures: &mut Figures) -> Fallible<()> {
     let server = Server::start(data.path(), &[]).await?;
     jobs::pause(server.address).await?;
     let wish = format!("{{\"kind\":\"sleep\",\"queue\":\"{}\",\"input\":{{\"seconds\":3600}}}}", jobs::PAUSED);
@@ -55,7 +55,9 @@ async fn once(data: &TempDir, clients: usize, figures: &mut Figures) -> Fallible
     let mut crowds = Vec::new();
     let begun = Instant::now();
     for number in 0..CROWDS {
-        crowds.push(Crowd::gather(server.address, &job, clients / CROWDS, number)?);
+        // New addresses each round: the ports of the old ones are not free again yet.
+        let source = format!("127.0.{}.{}", round + 1, number + 1);
+        crowds.push(Crowd::gather(server.address, &job, clients / CROWDS, &source)?);
     }
     for crowd in &mut crowds {
         crowd.hear("joined").await?;
@@ -84,10 +86,9 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn gather(address: SocketAddr, job: &str, clients: usize, number: usize) -> Fallible<Self> {
+    fn gather(address: SocketAddr, job: &str, clients: usize, source: &str) -> Fallible<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        let source = format!("127.0.0.{}", number + 2);
-        command.args(["crowd", &address.to_string(), job, &clients.to_string(), &source]);
+        command.args(["crowd", &address.to_string(), job, &clients.to_string(), source]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let out = child.stdout.take().ok_or("a crowd has no standard output")?;
         Ok(Self { _child: child, lines: BufReader::new(out).lines() })

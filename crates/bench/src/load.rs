@@ -20,7 +20,7 @@ pub(crate) fn always(request: Vec<u8>) -> Requests {
     })
 }
 
-/// Which requests count: those answered from `from` on and before `to`.
+/// Which requests count: those answered, or where there is a schedule those due, from `from` on and before `to`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) begun: Instant,
@@ -67,12 +67,12 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an answer to what was asked, or was to be asked, at `asked`.
-    pub(crate) fn answered(&self, window: &Window, asked: Instant, now: Instant) {
+    /// Counts an answer that took so long; `counts` is the time that must lie in the window.
+    pub(crate) fn answered(&self, window: &Window, counts: Instant, took: Duration) {
         let mut counted = self.lock();
         counted.good += 1;
-        if now >= window.from && now < window.to {
-            counted.took.saturating_record(micros(now - asked));
+        if counts >= window.from && counts < window.to {
+            counted.took.saturating_record(micros(took));
         }
     }
 

@@ -60,7 +60,7 @@ impl Client {
             (self.requests)(u64::from(self.number) << 40 | turn, &mut request);
             let answer = self.connection.ask(&request).await?;
             if answer.status == self.status {
-                tally.answered(&window, due, Instant::now());
+                tally.answered(&window, due, due.elapsed());
             } else {
                 tally.complain(answer.status, answer.body);
                 return Ok(());

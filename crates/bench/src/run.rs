@@ -98,9 +98,9 @@ async fn one_by_one(plan: Plan, data: &TempDir, wish: &str, figures: &mut Figure
             return Err(format!("{} {}", answer.status, String::from_utf8_lossy(answer.body)).into());
         }
         if turn >= warm {
-            ends.answered(&window, asked, now);
+            ends.answered(&window, now, now - asked);
             let waited = waited(&serde_json::from_slice(answer.body)?)?;
-            starts.answered(&window, now - waited, now);
+            starts.answered(&window, now, waited);
         }
     }
     let (ends, starts) = (ends.counted()?, starts.counted()?);
