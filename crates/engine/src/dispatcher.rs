@@ -64,8 +64,9 @@ impl Places {
 pub(crate) async fn run(parts: Arc<Parts>) {
     while !parts.is_draining() {
         let wants = parts.places.wants();
-        let full = wants.is_empty();
-        let (claimed, next_due) = if full { (0, None) } else { claim(&parts, wants).await };
+        // Looking is free, and a claim is not: most wake-ups find that the last claim took everything there was.
+        let nothing = wants.is_empty() || parts.store.waiting() == 0;
+        let (claimed, next_due) = if nothing { (0, None) } else { claim(&parts, wants).await };
         if claimed == 0 {
             let wait = next_due.map_or(LOOK_AFTER, |due| due.since(parts.clock.now()).min(LOOK_AFTER));
             let _ = tokio::time::timeout(wait, parts.hub.dispatcher_woken()).await;
