@@ -70,7 +70,8 @@ impl Load {
         let run = Arc::new(Run::default());
         if self != Self::Mixed && matches!(self, Self::Cycle(_)) {
             // More than can be done in the time.
-            fill(subject, 120_000 * (time.as_secs() + 1)).await;
+            let enough = 120_000 * (time.as_secs() + 1);
+            fill(subject, enough.saturating_sub(subject.waiting())).await;
         }
         let mut callers = JoinSet::new();
         let (submitters, workers, batch) = match self {

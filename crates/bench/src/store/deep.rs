@@ -35,7 +35,7 @@ pub(crate) async fn measure(effort: Effort, directory: &Path, report: &mut Repor
     let begin = instant();
     let store = Jobs::open(&path).await;
     let seconds = begin.elapsed().as_secs_f64();
-    assert_eq!(raincheck_store::Store::waiting(&store.0), usize::try_from(effort.deep).expect("it fits"));
+    assert_eq!(store.waiting(), effort.deep);
     let text = format!("{seconds:.2} s ({} MiB in the WAL)", wal >> 20);
     report.note(&format!("open with {} waiting after kill -9", effort.deep), &text, &json!(seconds));
 }

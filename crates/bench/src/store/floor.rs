@@ -98,5 +98,9 @@ impl Subject for Log {
         self.append(Record::Changed(claims.len())).await;
     }
 
+    fn waiting(&self) -> u64 {
+        u64::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
     async fn close(&self) {}
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use raincheck_core::{Backoff, Dice, Ending, Json, Kind, Priority, QueueName, Spec, Tenant, Time, Want, WorkerId};
-use raincheck_store::{ClaimRequest, Claimed, Finish, Idempotency, NewJob, Silent, Store};
+use raincheck_store::{ClaimRequest, Claimed, Finish, Idempotency, Limits, NewJob, Silent, Store};
 use raincheck_store_sqlite::{Options, SqliteStore};
 
 /// What is measured: something that keeps jobs, and answers once they are on the disk.
@@ -22,6 +22,9 @@ pub(crate) trait Subject: Send + Sync + Sized + 'static {
 
     /// Ends what was claimed.
     fn finish(&self, claims: Vec<Self::Claim>) -> impl Future<Output = ()> + Send;
+
+    /// How many jobs could be claimed.
+    fn waiting(&self) -> u64;
 
     fn close(&self) -> impl Future<Output = ()> + Send;
 }
@@ -86,7 +89,9 @@ impl Subject for Jobs {
     type Claim = Claimed;
 
     async fn open(directory: &Path) -> Self {
-        Self(SqliteStore::open(Options::new(directory), Arc::new(Silent)).await.expect("the store opens"))
+        let limits = Limits { waiting_per_tenant: usize::MAX, waiting: usize::MAX, idempotency_keys: usize::MAX };
+        let options = Options { limits, ..Options::new(directory) };
+        Self(SqliteStore::open(options, Arc::new(Silent)).await.expect("the store opens"))
     }
 
     async fn accept(&self, jobs: Vec<NewJob>) {
@@ -111,6 +116,10 @@ impl Subject for Jobs {
         };
         let finished = self.0.finish(claims.into_iter().map(finish).collect(), now()).await;
         assert!(finished.expect("the attempts end").iter().all(Result::is_ok));
+    }
+
+    fn waiting(&self) -> u64 {
+        u64::try_from(Store::waiting(&self.0)).unwrap_or(u64::MAX)
     }
 
     async fn close(&self) {
