@@ -21,4 +21,5 @@ mod responsive;
 mod same_key;
 mod server;
 mod stage;
+mod stopped_worker;
 mod trial;

@@ -80,6 +80,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn read(mut self, trace: &str) -> Vec<Op> {
+        let mut cut_short = Vec::new();
         for line in trace.lines() {
             let Some((thread, rest)) = line.split_once(' ') else { continue };
             let rest = rest.trim_start();
@@ -89,13 +90,39 @@ impl<'a> Reader<'a> {
             } else if let Some(resumed) = rest.strip_prefix("<... ") {
                 let Some(begun) = self.begun.remove(thread) else { continue };
                 let rest = resumed.split_once(" resumed>").map_or("", |(_, rest)| rest);
-                self.ends(&format!("{begun}{rest}"));
+                if rest.trim_end().ends_with("= ?") {
+                    cut_short.push(begun);
+                } else {
+                    self.ends(&format!("{begun}{rest}"));
+                }
             } else if rest.contains('(') && !rest.starts_with(['+', '-']) {
                 self.begins(rest);
                 self.ends(rest);
             }
         }
+        cut_short.extend(std::mem::take(&mut self.begun).into_values());
+        cut_short.iter().for_each(|call| self.cut_short(call));
         self.ops
+    }
+
+    /// A kill fell into this call. Whether it still wrote, the file tells.
+    fn cut_short(&mut self, call: &str) {
+        let Some((name @ ("pwrite64" | "ftruncate"), arguments)) = call.split_once('(') else { return };
+        let Some(Open::File(file)) = leading_number(arguments).and_then(|fd| self.open.get(&fd).copied()) else {
+            return;
+        };
+        let there = std::fs::read(self.data.join(file.file())).expect("read the file");
+        let Some(last) = arguments.trim_end_matches(')').rsplit(", ").next().and_then(|last| last.parse().ok()) else {
+            return;
+        };
+        let bytes = strings(arguments).concat();
+        match name {
+            "ftruncate" if there.len() == last => self.ops.push(Op::Resize(file, last)),
+            "pwrite64" if there.get(last..last + bytes.len()) == Some(&bytes) => {
+                self.ops.push(Op::Write(file, last, bytes.into()));
+            }
+            _ => {}
+        }
     }
 
     /// A sync may cover only what was written before it; what is sent may arrive from now on.
@@ -117,7 +144,10 @@ impl<'a> Reader<'a> {
         let result = result.split(' ').next().unwrap_or_default();
         let Some((name, arguments)) = call.split_once('(') else { return };
         let arguments = arguments.trim_end().trim_end_matches(')');
-        if result.starts_with('-') || result == "?" {
+        if result == "?" {
+            return self.cut_short(call);
+        }
+        if result.starts_with('-') {
             return;
         }
         if name == "openat" {
