@@ -7,6 +7,7 @@
 mod cancel;
 mod damaged;
 mod disk_full;
+mod documented;
 mod failed_sync;
 mod follow;
 mod http;
