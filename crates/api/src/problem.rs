@@ -152,7 +152,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Overloaded => {
-                let detail = "more is being asked than can be made durable; come back after Retry-After";
+                let detail = "more is being asked than the store can take just now; come back after Retry-After";
                 Self::new(ProblemType::OVERLOADED, detail).retry_after(OVERLOADED_RETRY_AFTER)
             }
             StoreError::Stopped => {

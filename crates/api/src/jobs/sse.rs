@@ -8,12 +8,16 @@ use axum::response::Response;
 use futures_util::stream;
 use raincheck_core::Event;
 use raincheck_engine::LogReader;
+use raincheck_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 /// How soon a client should reconnect, in milliseconds; the first thing in a stream.
 const RETRY: &[u8] = b"retry: 2000\n\n";
 /// Shows that the stream is alive. Stands alone: an `id:` line before a comment is an event without data to some clients.
 const HEARTBEAT: &[u8] = b": \n\n";
+
+/// When to look again into a log that could not be read because the store had too much to do.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// A log as server-sent events, from where the reader stands to the last event of the job. Ends early when the server is
 /// closing or the log cannot be read: clients reconnect and go on after the last event they saw.
@@ -47,8 +51,21 @@ impl Follower {
         tokio::select! {
             biased;
             () = self.closing.cancelled() => None,
-            events = self.reader.next() => events.ok().filter(|events| !events.is_empty()).map(|events| encode(&events)),
+            events = events(&mut self.reader) => events.map(|events| encode(&events)),
             () = tokio::time::sleep(self.heartbeat) => Some(Bytes::from_static(HEARTBEAT)),
+        }
+    }
+}
+
+/// The next events; `None` if there are no more, or the log cannot be read. A store that has too much to do just now is
+/// asked again: that ends no stream.
+async fn events(reader: &mut LogReader) -> Option<Vec<Event>> {
+    loop {
+        match reader.next().await {
+            Ok(events) if events.is_empty() => return None,
+            Ok(events) => return Some(events),
+            Err(StoreError::Overloaded) => tokio::time::sleep(READ_AGAIN_AFTER).await,
+            Err(_) => return None,
         }
     }
 }
