@@ -16,6 +16,7 @@ mod server;
 pub(crate) mod size;
 mod store;
 mod value;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) limits: limits::Limits,
     pub(crate) engine: engine::Engine,
     pub(crate) audio: audio::Audio,
+    pub(crate) workers: workers::Workers,
     pub(crate) log: log::Log,
 }
 
@@ -104,6 +106,7 @@ impl Config {
             limits: limits::Limits::read(&mut reader),
             engine: engine::Engine::read(&mut reader),
             audio: audio::Audio::read(&mut reader),
+            workers: workers::Workers::read(&mut reader),
             log: log::Log::read(&mut reader),
         };
         let settings = reader.finish().map_err(Wrong)?;

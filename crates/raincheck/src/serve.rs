@@ -15,7 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck_engine::{Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
+use raincheck_core::{Json, Kind};
+use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
 use raincheck_store::StoreError;
 use tokio::net::TcpListener;
@@ -153,9 +154,15 @@ async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result
     };
     let files = JobFiles::open(&opened.directory).map_err(unusable)?;
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
-    let registry = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
+    let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
+    let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
     let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
     Ok((engine.await.map_err(cannot)?, files))
+}
+
+/// A kind of which the server knows only that workers in other processes run it.
+fn external(kind: &Kind) -> About {
+    About::new(kind.clone(), "Run by workers in other processes.", Json::from(serde_json::Value::Bool(true)))
 }

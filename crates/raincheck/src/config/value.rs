@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use raincheck_core::Kind;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -99,6 +100,25 @@ impl Value for Vec<PathBuf> {
     fn show(&self) -> String {
         let paths: Vec<String> = self.iter().map(Value::show).collect();
         format!("[{}]", paths.join(", "))
+    }
+}
+
+/// In the environment and in flags joined by `,`.
+impl Value for Vec<Kind> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let kind = |name: &str| name.parse().map_err(|error| format!("no kind can be called {name:?}: {error}"));
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(kind).collect()
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let wrong = || format!("expected an array of names, not {} {}", article(value), value.type_str());
+        let names = value.as_array().ok_or_else(wrong)?.iter().map(|name| name.get_ref().as_str().ok_or_else(wrong));
+        Self::from_text(&names.collect::<Result<Vec<&str>, String>>()?.join(","))
+    }
+
+    fn show(&self) -> String {
+        let names: Vec<String> = self.iter().map(|kind| quoted(kind.as_str())).collect();
+        format!("[{}]", names.join(", "))
     }
 }
 

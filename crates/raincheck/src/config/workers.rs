@@ -1,0 +1,21 @@
+use raincheck_core::Kind;
+
+use super::reader::Reader;
+
+/// Kinds that the server runs itself: nobody else can.
+const BUNDLED: [&str; 3] = ["audio.scan", "echo", "sleep"];
+
+/// `[workers]`: what workers in other processes run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Workers {
+    /// The kinds that they lease over HTTP.
+    pub(crate) kinds: Vec<Kind>,
+}
+
+impl Workers {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let foreign = |kinds: &Vec<Kind>| kinds.iter().all(|kind| !BUNDLED.contains(&kind.as_str()));
+        let must = "must not name kinds that the server runs itself (audio.scan, echo, sleep)";
+        Self { kinds: reader.section("workers").get_if("kinds", Vec::new(), foreign, must) }
+    }
+}
