@@ -32,6 +32,16 @@ pub struct Hub {
     pub(crate) attempts: Arc<Attempts>,
 }
 
+/// What is known of a log without a look into it.
+pub(crate) enum AtHand {
+    /// These come next, at least one.
+    Events(Vec<Event>),
+    /// Nothing comes, yet or ever.
+    Nothing { over: bool },
+    /// The log has to be asked.
+    Unknown,
+}
+
 /// A job that somebody follows.
 pub(crate) struct Followed {
     at_hand: Mutex<VecDeque<Event>>,
@@ -39,11 +49,17 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    /// The events after number `after`, if they are all at hand.
-    pub(crate) fn after(&self, after: u64) -> Option<Vec<Event>> {
+    /// What comes after number `after`, as far as that is known without a look into the log.
+    pub(crate) fn after(&self, after: u64) -> AtHand {
         let at_hand = self.lock();
-        let first = at_hand.front()?.seq;
-        (first <= after + 1).then(|| at_hand.iter().filter(|event| event.seq > after).cloned().collect())
+        let (Some(first), Some(last)) = (at_hand.front(), at_hand.back()) else { return AtHand::Unknown };
+        if first.seq > after.saturating_add(1) {
+            AtHand::Unknown
+        } else if last.seq > after {
+            AtHand::Events(at_hand.iter().filter(|event| event.seq > after).cloned().collect())
+        } else {
+            AtHand::Nothing { over: last.body.event_type().is_final() }
+        }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
@@ -206,5 +222,28 @@ impl Observer for Hub {
             self.dispatcher.notify_one();
             self.remote.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raincheck_core::{EventBody, Json, Time};
+
+    use super::*;
+
+    #[test]
+    fn the_log_is_asked_only_for_what_is_not_at_hand() {
+        let hub = Hub::new();
+        let job = raincheck_core::Minter::after(None).mint(Time::EPOCH, 0);
+        let followed = hub.follow(job);
+        let event = |seq, body| Event { seq, at: Time::EPOCH, attempt: 1, body };
+        assert!(matches!(followed.after(0), AtHand::Unknown), "nothing is at hand yet");
+        followed.add(event(4, EventBody::Output(Json::null())));
+        assert!(matches!(followed.after(2), AtHand::Unknown), "event 3 is in the log only");
+        assert!(matches!(followed.after(3), AtHand::Events(events) if events.len() == 1));
+        assert!(matches!(followed.after(4), AtHand::Nothing { over: false }));
+        followed.add(event(5, EventBody::Finished(raincheck_core::Outcome::Expired)));
+        assert!(matches!(followed.after(5), AtHand::Nothing { over: true }));
+        assert!(matches!(followed.after(u64::MAX), AtHand::Nothing { over: true }));
     }
 }

@@ -5,7 +5,7 @@ use raincheck_store::{LogPage, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::Hub;
-use crate::hub::Followed;
+use crate::hub::{AtHand, Followed};
 
 /// How many events are read from the store at once.
 const PAGE: usize = 100;
@@ -47,10 +47,12 @@ impl LogReader {
     pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         while !self.ended {
             self.news.mark_unchanged();
-            let at_hand = self.followed.as_ref().and_then(|followed| followed.after(self.cursor));
-            let (events, over) = match at_hand.filter(|events| !events.is_empty()) {
-                Some(events) => (events, false),
-                None => self.read().await?,
+            let at_hand = self.followed.as_ref().map_or(AtHand::Unknown, |followed| followed.after(self.cursor));
+            let (events, over) = match at_hand {
+                AtHand::Events(events) => (events, false),
+                // One event may be told to tens of thousands: none of them should ask the log whether that was all.
+                AtHand::Nothing { over } => (Vec::new(), over),
+                AtHand::Unknown => self.read().await?,
             };
             self.ended = over || events.last().is_some_and(|event| event.body.event_type().is_final());
             if let Some(last) = events.last() {
