@@ -59,14 +59,16 @@ async fn measure(plan: Plan) -> Fallible<()> {
 async fn crash_under_load(server: Server, wish: &str) -> Fallible<()> {
     let window = Window::new(Duration::ZERO, Duration::from_secs(60));
     let requests = always(jobs::submit(wish));
-    let load = closed::load(server.address, 64, &requests, ACCEPTED, window);
-    tokio::select! {
-        // It ends when the server is gone.
-        _ = load => Err("the load ended before the crash".into()),
-        killed = async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            server.kill().await
-        } => killed,
+    let address = server.address;
+    let load = closed::load(address, 64, &requests, ACCEPTED, window);
+    let crash = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.kill().await
+    };
+    // The load ends with an error when the server is gone.
+    match tokio::join!(load, crash) {
+        (Ok(_), _) => Err("the load ended before the crash".into()),
+        (Err(_), crashed) => crashed,
     }
 }
 

@@ -33,7 +33,7 @@ impl Server {
     }
 
     async fn spawn(command: &mut Command, settings: &[(&str, &str)]) -> Fallible<Self> {
-        command.envs(ROOMY.iter().chain(settings).copied());
+        command.envs(ROOMY.iter().chain(settings).copied()).env_remove(BINARY);
         // Away from any configuration that may lie about.
         command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
@@ -75,9 +75,12 @@ const ROOMY: &[(&str, &str)] = &[
     ("RAINCHECK_LOG_LEVEL", "warn"),
 ];
 
-/// The server's binary: what `RAINCHECK_BIN` names, or the one beside this one.
+/// Names the server's binary; `cargo xtask bench` sets it.
+const BINARY: &str = "RAINCHECK_BIN";
+
+/// The server's binary: what [`BINARY`] names, or the one beside this one.
 fn binary() -> Fallible<PathBuf> {
-    let named = std::env::var_os("RAINCHECK_BIN").map(PathBuf::from);
+    let named = std::env::var_os(BINARY).map(PathBuf::from);
     let beside = || std::env::current_exe().map(|here| here.with_file_name("raincheck"));
     let binary = named.map_or_else(beside, Ok)?;
     if binary.exists() { Ok(binary) } else { Err(format!("{} is missing: build it first", binary.display()).into()) }
