@@ -15,9 +15,14 @@ pub(crate) async fn run(parts: Arc<Parts>) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        for attempts in parts.attempts.all().chunks(BATCH_MAX) {
-            beat(&parts, attempts).await;
-        }
+        beat_all(&parts).await;
+    }
+}
+
+/// Renews every lease once.
+pub(crate) async fn beat_all(parts: &Parts) {
+    for attempts in parts.attempts.all().chunks(BATCH_MAX) {
+        beat(parts, attempts).await;
     }
 }
 

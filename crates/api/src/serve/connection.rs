@@ -29,7 +29,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// What an HTTP/2 client may send ahead on a stream, and on all streams together.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// How long to wait for the rest of a method that could still be the beginning of HTTP/2's preface.
+/// How long to wait for the rest of a method that could still be the beginning of HTTP/2's preface; longer each time, so
+/// that many clients which send its first letter and no more cost nothing.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Serves one connection to its end. What goes wrong on it is the client's affair and not logged as ours.
@@ -81,13 +82,15 @@ enum Version {
 /// with `PRI`, which is no method of HTTP/1.1.
 async fn version(stream: &TcpStream) -> Option<Version> {
     let mut first = [0; 3];
+    let mut again = LOOK_AGAIN_AFTER;
     loop {
         match stream.peek(&mut first).await.ok()? {
             0 => return None,
             3 if first == *b"PRI" => return Some(Version::Http2),
             length if length < 3 && b"PRI".starts_with(&first[..length]) => {
                 // Peeking again would return the same at once.
-                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                tokio::time::sleep(again).await;
+                again *= 2;
             }
             _ => return Some(Version::Http1),
         }

@@ -297,13 +297,18 @@ fn a_request_cut_off_in_its_body_stores_nothing() {
     println!("cut off after each of {} bytes", whole.len());
 }
 
-/// A thousand clients that send the head of a request byte by byte.
+/// A thousand clients that send the head of a request byte by byte, and a thousand that send the first letter of one, which
+/// could be the first of HTTP/2 as well.
 #[test]
 fn a_thousand_slow_clients_slow_nobody_else() {
     let place = Place::new();
     let server = Launch::at(&place).start();
     let idle = latencies(&server, 300);
     let mut slow: Vec<Http> = (0..1_000).map(|_| server.http()).collect();
+    let mut one_letter: Vec<Http> = (0..1_000).map(|_| server.http()).collect();
+    for http in &mut one_letter {
+        http.send(b"P").expect("send");
+    }
     let mut busy = Vec::new();
     for byte in b"GET /healthz HTTP/1.1\r\nx: ".iter().take(10 * rounds(1)) {
         for http in &mut slow {
@@ -313,7 +318,7 @@ fn a_thousand_slow_clients_slow_nobody_else() {
     }
     busy.sort();
     let (before, meanwhile) = (percentile(&idle, 99), percentile(&busy, 99));
-    println!("GET /healthz p99: {before:?} idle, {meanwhile:?} beside 1,000 slow clients");
+    println!("GET /healthz p99: {before:?} idle, {meanwhile:?} beside 2,000 slow clients");
     assert!(meanwhile < Duration::from_millis(100), "{meanwhile:?}");
     // Each is given up after the time for a head, which is ten seconds.
     slow[0].set_read_timeout(Duration::from_secs(20));
