@@ -83,7 +83,8 @@ pub(crate) async fn heartbeat(
     let now = api.engine.clock().now();
     for (place, Object(Held { job, fence })) in request.leases.into_iter().enumerate() {
         heard.push(Heard { job, held: false, cancel_requested: false });
-        if attempt::leased(&api, &caller, job).await.is_ok() {
+        // A store that is busy fails the whole request: `held: false` would make a live worker drop what it does.
+        if attempt::held(&api, &caller, job).await?.is_some() {
             beats.push(Beat { job, fence, until: now.after(lease) });
             places.push(place);
         }
