@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::{
     Dice, Event, EventBody, Fence, Lease, Life, Note, Outcome, Problem, ProblemType, Rules, State, Time, WorkerId,
 };
@@ -5,6 +7,10 @@ use crate::{
 /// How many lost leases quarantine a job: after this many it is not started again, for it is likely what kills its
 /// workers.
 pub const LEASE_LOSSES_MAX: u32 = 3;
+
+/// How long after a job's deadline its running attempt may still be told to stop and stop. No lease lasts longer, so that
+/// a worker which does not heed the deadline loses the job then, however alive it is.
+pub const DEADLINE_GRACE: Duration = Duration::from_secs(30);
 
 /// Something that asks a job to change.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +86,7 @@ pub enum Retry {
     /// After the backoff, while attempts are left.
     Backoff,
     /// No sooner than this, while attempts are left.
-    After(std::time::Duration),
+    After(Duration),
     /// It would fail again.
     Never,
 }
@@ -170,12 +176,18 @@ impl Next<'_> {
         self.life.fence = self.life.fence.next();
         self.life.progress = None;
         self.life.started_at.get_or_insert(self.now);
+        let until = self.within_deadline(until);
         self.life.lease = Some(Lease { worker: worker.clone(), until });
         self.push(EventBody::Started(worker));
         Ok(self.decided())
     }
 
+    fn within_deadline(&self, until: Time) -> Time {
+        self.rules.deadline.map_or(until, |deadline| until.min(deadline.after(DEADLINE_GRACE)))
+    }
+
     fn heartbeat(mut self, until: Time) -> Result<Decision, Refusal> {
+        let until = self.within_deadline(until);
         let lease = self.life.lease.as_mut().ok_or(Refusal::LeaseLost)?;
         lease.until = lease.until.max(until);
         Ok(self.decided())
@@ -280,7 +292,7 @@ impl Next<'_> {
         };
         self.life.lease = None;
         self.life.finished_at = Some(self.now);
-        self.life.expires_at = Some(self.now.after(std::time::Duration::from_millis(self.rules.retention_ms)));
+        self.life.expires_at = Some(self.now.after(Duration::from_millis(self.rules.retention_ms)));
         self.push(EventBody::Finished(outcome));
         self.decided()
     }

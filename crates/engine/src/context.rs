@@ -56,8 +56,8 @@ impl Context {
         self.note(Note::Output(output)).await
     }
 
-    /// Does a part of the work once: its result is recorded under `name`, and later attempts are given the record instead
-    /// of running it again. When this returns, the result is durable.
+    /// Does a part of the work once: its result is recorded under `name`, and whoever asks for the step again, in this
+    /// attempt or a later one, is given the record instead of running it. When this returns, the result is durable.
     ///
     /// # Errors
     /// Those of `work`; and if the attempt has been asked to stop, or the record cannot be read as `T`.
@@ -70,11 +70,12 @@ impl Context {
             let detail = format!("the recorded result of step {name:?} cannot be read: {error}; submit the job anew");
             Failure::fatal(Problem::new(ProblemType::INTERNAL, detail))
         };
-        if let Some(record) = self.running.steps.iter().find(|step| step.name == name) {
-            return record.result.parse().map_err(unreadable);
+        if let Some(result) = self.running.step(name) {
+            return result.parse().map_err(unreadable);
         }
         let result = work.await?;
         let record = StepRecord { name: name.to_owned(), result: Json::from_value(&result).map_err(unreadable)? };
+        self.running.add_step(record.clone());
         self.note(Note::Step(record)).await?;
         self.recorder.flushed(&self.running).await?;
         Ok(result)

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use raincheck_core::{Fence, Job, JobId, JobKey, Note, StepRecord, Time};
+use raincheck_core::{Fence, Job, JobId, JobKey, Json, Note, StepRecord, Time};
 use tokio_util::sync::CancellationToken;
 
 use crate::Stop;
@@ -10,7 +10,8 @@ use crate::Stop;
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) job: Job,
-    pub(crate) steps: Vec<StepRecord>,
+    /// What is recorded already, by earlier attempts and this one.
+    steps: Mutex<Vec<StepRecord>>,
     /// When this attempt began here.
     pub(crate) began: Time,
     /// What the handler said and the store does not know yet.
@@ -27,7 +28,7 @@ impl Running {
     pub(crate) fn new(job: Job, steps: Vec<StepRecord>, began: Time) -> Self {
         Self {
             job,
-            steps,
+            steps: Mutex::new(steps),
             began,
             unrecorded: Mutex::default(),
             recording: Arc::default(),
@@ -59,6 +60,19 @@ impl Running {
         self.stopping.cancelled().await;
         // The reason is set before the token is cancelled.
         self.stop_reason().unwrap_or(Stop::LeaseLost)
+    }
+
+    /// The recorded result of a step.
+    pub(crate) fn step(&self, name: &str) -> Option<Json> {
+        self.steps().iter().find(|step| step.name == name).map(|step| step.result.clone())
+    }
+
+    pub(crate) fn add_step(&self, record: StepRecord) {
+        self.steps().push(record);
+    }
+
+    fn steps(&self) -> MutexGuard<'_, Vec<StepRecord>> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn unrecorded(&self) -> MutexGuard<'_, Vec<Note>> {

@@ -133,6 +133,19 @@ async fn a_recorded_step_is_not_run_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_step_asked_for_twice_in_one_attempt_is_run_and_recorded_once() {
+    let work = |context: Context, _| async move {
+        let first: u32 = context.step("pay", async { Ok(1) }).await?;
+        let second: u32 = context.step("pay", async { Ok(2) }).await?;
+        Ok(json!([first, second]).into())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.outcome, Some(Outcome::Completed(json!([1, 1]).into())));
+    assert_eq!(fixture.types(job).await, ["accepted", "started", "step", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn progress_at_a_high_rate_is_coalesced_and_its_last_value_kept() {
     let work = |context: Context, _| async move {
         for current in 1..=100_000 {

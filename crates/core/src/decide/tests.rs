@@ -109,6 +109,15 @@ fn nothing_starts_after_the_deadline() {
 }
 
 #[test]
+fn a_worker_that_does_not_heed_the_deadline_loses_the_job_soon_after() {
+    let running = apply(&accepted(), claim(40_000), 30_000);
+    let beat = Command::Heartbeat { fence: Fence(1), until: at(900_000) };
+    let late = apply(&running, beat, 49_000);
+    assert_eq!(late.lease.as_ref().unwrap().until, at(50_000).after(DEADLINE_GRACE));
+    assert_eq!(apply(&late, Command::Lapse, 80_000).state, State::Expired);
+}
+
+#[test]
 fn a_job_handed_back_is_queued_and_paid_nothing() {
     let running = apply(&accepted(), claim(15_000), 0);
     let back = apply(&running, finish(1, Ending::Released), 10);
