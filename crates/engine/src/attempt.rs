@@ -95,6 +95,7 @@ async fn finish(parts: &Parts, running: &Running, ending: Ending) {
     let _recording = running.recording.lock().await;
     let notes = std::mem::take(&mut *running.unrecorded());
     let finish = Finish { job: running.id(), fence: running.fence(), notes, ending, dice: parts.chance.dice() };
+    let mut warned = false;
     loop {
         let now = parts.clock.now();
         match parts.store.finish(vec![finish.clone()], now).await.map(|mut results| results.pop()) {
@@ -109,7 +110,12 @@ async fn finish(parts: &Parts, running: &Running, ending: Ending) {
             Err(StoreError::Stopped) => return,
             // If the outcome is unknown, the fence tells whether it happened: it can happen only once.
             Err(_) if running.stop_reason() == Some(Stop::LeaseLost) => return,
-            Err(_) => tokio::time::sleep(RETRY_FINISH_AFTER).await,
+            Err(error) => {
+                if !std::mem::replace(&mut warned, true) {
+                    tracing::warn!(job = %running.id(), %error, "failed to record how an attempt ended; trying again until the lease is lost");
+                }
+                tokio::time::sleep(RETRY_FINISH_AFTER).await;
+            }
         }
     }
 }

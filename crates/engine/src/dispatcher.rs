@@ -83,7 +83,7 @@ async fn claim(parts: &Arc<Parts>, wants: Vec<Want>) -> (usize, Option<Time>) {
             (count, next_due)
         }
         Err(error) => {
-            tracing::debug!(%error, "failed to claim");
+            tracing::warn!(%error, "failed to claim jobs; trying again");
             (0, None)
         }
     }

@@ -77,7 +77,12 @@ fn open(args: &Args) -> Result<Keys, Failure> {
     if config.store.kind == StoreKind::Memory {
         return Err(Failure::new(Exit::Usage, "the memory store has no keys").hint("set store.kind to \"sqlite\""));
     }
-    Keys::open(&config.server.data_dir).map_err(|error| not_opened(&error))
+    let directory = &config.server.data_dir;
+    if !matches!(args.command, Command::Create { .. }) && !directory.is_dir() {
+        let message = format!("there is no data directory {}, so there are no keys", directory.display());
+        return Err(Failure::new(Exit::DataDirectory, message).hint("say where it is with --data-dir"));
+    }
+    Keys::open(directory).map_err(|error| not_opened(&error))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "taken by `map_err`")]

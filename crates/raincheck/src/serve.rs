@@ -153,6 +153,9 @@ async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result
         Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
     };
     let files = JobFiles::open(&opened.directory).map_err(unusable)?;
+    for root in config.audio.roots.iter().filter(|root| !root.is_dir()) {
+        tracing::warn!(root = %root.display(), "a directory of audio.roots is not there; nothing can be scanned in it until it is");
+    }
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));

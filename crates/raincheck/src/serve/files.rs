@@ -24,7 +24,10 @@ async fn sweep(files: &JobFiles, store: &Arc<dyn Store>) -> io::Result<()> {
     let here = files.clone();
     for job in aside(move || here.jobs()).await? {
         if let Ok(None) = store.get(job, None).await {
-            remove(files, job).await?;
+            // One that cannot be removed does not keep the others.
+            if let Err(error) = remove(files, job).await {
+                tracing::warn!(%job, %error, "failed to remove the files of a forgotten job");
+            }
         }
     }
     Ok(())
