@@ -13,6 +13,7 @@ use crate::ApiSettings;
 
 mod connection;
 mod patience;
+mod streams;
 
 /// How long to wait before accepting again after it failed, for example because the process has no file descriptor left.
 const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(50);

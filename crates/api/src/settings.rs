@@ -17,7 +17,8 @@ pub struct ApiSettings {
     pub bodies_bytes_max: usize,
     /// Connections at once; more are answered with 503 and closed.
     pub connections_max: usize,
-    /// How long the head of a request may take to arrive, and how long a connection may idle between requests.
+    /// How long the head of a request may take to arrive, and how long a connection may idle between requests; over HTTP/2
+    /// up to twice as long.
     pub header_timeout: Duration,
     /// How long a body may take to arrive, on top of what its size takes at [`Self::body_rate_min`].
     pub body_timeout: Duration,

@@ -73,7 +73,15 @@ async fn until(stream: &mut TcpStream, text: &str) -> String {
 #[tokio::test]
 async fn who_sends_no_whole_head_is_hung_up_on() {
     let listening = listen(ApiSettings { header_timeout: SHORT, ..ApiSettings::default() }).await;
-    for beginning in ["", "P", "PR", "GET / HT", "GET / HTTP/1.1\r\nhost: localhost\r\nx: "] {
+    for beginning in [
+        "",
+        "P",
+        "PR",
+        "PRI * HTTP/2.0\r\n",
+        "PRI * HTTP/1.1\r\n",
+        "GET / HT",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nx: ",
+    ] {
         let reply = listening.talk(beginning.as_bytes()).await;
         assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 408"), "{beginning:?}: {reply}");
     }
@@ -231,4 +239,26 @@ async fn http_2_is_spoken_to_who_begins_with_it() {
     assert!(!reply.into_body().collect().await.unwrap().to_bytes().is_empty());
     let rebound = sender.send_request(request("evil.example")).await.unwrap();
     assert_eq!(rebound.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_idle_http_2_connection_is_closed() {
+    let listening = listen(ApiSettings { header_timeout: SHORT, ..ApiSettings::default() }).await;
+    // One that says nothing after its preface.
+    let mut silent = listening.connect().await;
+    silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let _ = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut Vec::new())).await.expect("it was not closed");
+    // And one that has been answered, however long that took.
+    let id = listening.server.submit(r#"{"kind": "gate"}"#).await;
+    let io = TokioIo::new(listening.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), io).await.unwrap();
+    let request = Request::get(format!("http://localhost/v1/jobs/{id}?wait=1")).body(Body::empty()).unwrap();
+    let asking = async {
+        let reply = sender.send_request(request).await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK);
+        assert!(!reply.into_body().collect().await.unwrap().to_bytes().is_empty());
+    };
+    let closed = tokio::time::timeout(PATIENCE, async { tokio::join!(connection, asking) }).await;
+    closed.expect("it was not closed").0.unwrap();
 }

@@ -1,15 +1,18 @@
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::patience::Patience;
+use super::streams::{Streamed, Streams};
 use crate::ApiSettings;
 
 /// Headers of a request, in number.
@@ -29,8 +32,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// What an HTTP/2 client may send ahead on a stream, and on all streams together.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// How long to wait for the rest of a method that could still be the beginning of HTTP/2's preface; longer each time, so
-/// that many clients which send its first letter and no more cost nothing.
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long to wait for the rest of what could still become HTTP/2's preface; longer each time, so that many clients which
+/// send its first letter and no more cost nothing.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Serves one connection to its end. What goes wrong on it is the client's affair and not logged as ours.
@@ -44,9 +49,9 @@ pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSe
     };
     let Ok(Some(version)) = version else { return };
     let io = TokioIo::new(Patience::new(stream, settings.write_timeout));
-    let service = TowerToHyperService::new(router);
     let result = match version {
         Version::Http1 => {
+            let service = TowerToHyperService::new(router);
             let mut connection = pin!(http1(&settings).serve_connection(io, service));
             tokio::select! {
                 result = connection.as_mut() => result,
@@ -57,19 +62,43 @@ pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSe
             }
         }
         // Boxed, so that the many connections of HTTP/1.1 do not pay for its size.
-        Version::Http2 => {
-            let mut connection = Box::pin(http2().serve_connection(io, service));
-            tokio::select! {
-                result = connection.as_mut() => result,
-                () = closing.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }
+        Version::Http2 => Box::pin(serve_http2(io, router, &settings, &closing)).await,
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Over HTTP/2 hyper has no limit for the head of a request or for idling: both show as a connection without a stream.
+async fn serve_http2(
+    io: TokioIo<Patience>,
+    router: Router,
+    settings: &ApiSettings,
+    closing: &CancellationToken,
+) -> hyper::Result<()> {
+    let (streams, service) = (Streams::default(), TowerToHyperService::new(router));
+    let counted = {
+        let streams = streams.clone();
+        service_fn(move |request| {
+            let (stream, answer) = (streams.open(), service.call(request));
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| Streamed { body, _stream: stream })) }
+        })
+    };
+    let mut connection = pin!(http2().serve_connection(io, counted));
+    tokio::select! {
+        result = connection.as_mut() => result,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = streams.idle(settings.header_timeout) => {
+            connection.as_mut().graceful_shutdown();
+            // The client has to acknowledge that, and may be one that says nothing. What it has begun meanwhile is done.
+            tokio::select! {
+                result = connection => result,
+                () = streams.idle(settings.header_timeout) => Ok(()),
+            }
+        }
     }
 }
 
@@ -79,15 +108,15 @@ enum Version {
 }
 
 /// Which version the client speaks, by its first bytes, which are left where they are; `None` if it went away. HTTP/2 begins
-/// with `PRI`, which is no method of HTTP/1.1.
+/// with a preface that is no request of HTTP/1.1, and is waited for whole: hyper would wait for the rest of it for ever.
 async fn version(stream: &TcpStream) -> Option<Version> {
-    let mut first = [0; 3];
+    let mut first = [0; PREFACE.len()];
     let mut again = LOOK_AGAIN_AFTER;
     loop {
         match stream.peek(&mut first).await.ok()? {
             0 => return None,
-            3 if first == *b"PRI" => return Some(Version::Http2),
-            length if length < 3 && b"PRI".starts_with(&first[..length]) => {
+            _ if first == *PREFACE => return Some(Version::Http2),
+            length if PREFACE.starts_with(&first[..length]) => {
                 // Peeking again would return the same at once.
                 tokio::time::sleep(again).await;
                 again *= 2;
