@@ -124,6 +124,25 @@ impl FromRequest<Arc<Api>> for OptionalJsonBody {
     }
 }
 
+/// No body, where one would mean nothing: it would be wrong to do as if it had been read.
+pub(crate) struct NoBody;
+
+impl FromRequest<Arc<Api>> for NoBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let mut body = request.into_body();
+        // One of unknown length may turn out to be empty.
+        let is_empty = body.is_end_stream()
+            || body.size_hint().lower() == 0
+                && next_piece(&mut body, Instant::now() + api.settings.body_timeout).await?.is_none();
+        if is_empty {
+            return Ok(Self);
+        }
+        Err(ApiError::new(ProblemType::INVALID_REQUEST, "nothing can be said in a body here; leave it out"))
+    }
+}
+
 /// Whether the body says it is JSON. Nothing else is read, not even without a type: a page of another origin can make a
 /// browser send other types, but not this one.
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,6 +1,7 @@
 //! The way of a job: submitted, waited for, read, cancelled, done anew, forgotten, found again.
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use serde_json::json;
 
 use crate::support::{Server, blotted};
@@ -153,6 +154,45 @@ async fn an_ended_job_is_done_anew_and_forgotten() {
         assert_eq!(reply.status, StatusCode::CONFLICT);
         assert!(reply.text().contains("job-not-finished"));
     }
+}
+
+#[tokio::test]
+async fn a_repeated_request_to_do_a_job_anew_gives_the_same_new_job() {
+    let server = Server::keyless().await;
+    let (old, other) = (server.finish(r#"{"kind": "echo"}"#).await, server.finish(r#"{"kind": "echo"}"#).await);
+    let retry = async |id: &str, key: &str| {
+        server.call(Method::POST, &format!("/v1/jobs/{id}/retry"), &[("idempotency-key", key)], "").await
+    };
+    let first = retry(&old, "k1").await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (StatusCode::ACCEPTED, None));
+    let again = retry(&old, "k1").await;
+    assert_eq!((again.status, again.id()), (StatusCode::ACCEPTED, first.id()));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_ne!(retry(&old, "k2").await.id(), first.id());
+    let of_another = retry(&other, "k1").await;
+    assert_eq!(of_another.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(of_another.text().contains("idempotency-key-reused"));
+    // Also once the old job is forgotten: that it cannot be done anew any more does not undo that it was.
+    server.call(Method::DELETE, &format!("/v1/jobs/{old}"), &[], "").await;
+    assert_eq!(retry(&old, "k1").await.id(), first.id());
+    assert_eq!(retry(&old, "k3").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_job_is_not_done_anew_with_other_wishes() {
+    let server = Server::keyless().await;
+    let id = server.finish(r#"{"kind": "echo"}"#).await;
+    let path = format!("/v1/jobs/{id}/retry");
+    for body in ["{}", r#"{"input": 8}"#] {
+        let reply = server.post(&path, body).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", reply.text());
+    }
+    let unsized_body = |pieces: &'static [&'static str]| {
+        let pieces = pieces.iter().map(|piece| Ok::<_, std::convert::Infallible>(*piece));
+        Request::post(&path).body(Body::from_stream(futures_util::stream::iter(pieces))).unwrap()
+    };
+    assert_eq!(server.send(unsized_body(&["", "{}"])).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(server.send(unsized_body(&[""])).await.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

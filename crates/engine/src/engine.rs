@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use raincheck_core::{Job, JobId, Kind, Place, Problem, ProblemType, Spec, Tenant, Time};
-use raincheck_store::{Acceptance, Cancel, Cancelled, NewJob, Store, StoreError};
+use raincheck_store::{Acceptance, Cancel, Cancelled, Idempotency, NewJob, Store, StoreError};
 
 use crate::dispatcher::Places;
 use crate::hub::Hub;
@@ -242,17 +242,22 @@ impl Engine {
     }
 
     /// Does a finished job anew, as a new job with the same wishes but for times that have passed. `None` if there is no
-    /// such job for the tenant.
+    /// such job for the tenant. Asked again under the same key, gives the same new job.
     ///
     /// # Errors
     /// If it has not ended, or the new job is refused.
-    pub async fn retry(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Submitted>, SubmitError> {
-        let Some(old) = self.get(job, tenant).await? else { return Ok(None) };
+    pub async fn retry(
+        &self,
+        job: JobId,
+        tenant: Option<&Tenant>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Option<Submitted>, SubmitError> {
+        let Some(old) = self.get(job, tenant).await? else { return self.retried(tenant, idempotency).await };
         if !old.life.state.is_final() {
             let detail = format!("the job is {}; cancel it first, or wait for its end", old.life.state);
             return Err(SubmitError::Refused(Problem::new(ProblemType::JOB_NOT_FINISHED, detail)));
         }
-        let Some(input) = self.0.store.input(job).await? else { return Ok(None) };
+        let Some(input) = self.0.store.input(job).await? else { return self.retried(tenant, idempotency).await };
         let spec = &old.spec;
         let submission = Submission {
             kind: spec.kind.clone(),
@@ -266,11 +271,27 @@ impl Engine {
             max_attempts: Some(spec.max_attempts),
             timeout: Some(Duration::from_millis(spec.timeout_ms)),
             retention: Some(Duration::from_millis(spec.retention_ms)),
-            idempotency: None,
+            idempotency,
             retry_of: Some(job),
         };
         let submitted = self.submit(vec![submission]).await.map_err(|(_, error)| error)?;
         submitted.into_iter().next().transpose()
+    }
+
+    /// The new job that was accepted under this key before the old one was forgotten.
+    async fn retried(
+        &self,
+        tenant: Option<&Tenant>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Option<Submitted>, SubmitError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        Ok(match self.0.store.recall(idempotency).await? {
+            // Who may see every tenant's jobs may have used the key for that of another.
+            Some(Acceptance::Existing(job)) if tenant.is_none_or(|tenant| *tenant == job.spec.tenant) => {
+                Some(Submitted::Existing(job))
+            }
+            _ => None,
+        })
     }
 
     /// How far a waiting job is from being started, and about when that will be.

@@ -1,7 +1,9 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
-use raincheck_core::{ProblemType, Tenant};
+use axum::response::Response;
+use raincheck_core::{JobId, ProblemType, Tenant};
+use raincheck_engine::Submitted;
 use raincheck_store::Idempotency;
 use sha2::{Digest, Sha256};
 
@@ -39,6 +41,11 @@ impl IdempotencyKey {
         Some(Idempotency { key: name(tenant, key, None), fingerprint: first_half(&Sha256::digest(body)) })
     }
 
+    /// The same of a request to do this job anew, which has no body. No body that is JSON reads like this path.
+    pub(crate) fn anew(&self, tenant: &Tenant, job: JobId) -> Option<Idempotency> {
+        self.single(tenant, format!("/v1/jobs/{job}/retry").as_bytes())
+    }
+
     /// The same for each entry of a batch, which gets a name of its own from the one of the whole.
     pub(crate) fn batch(&self, tenant: &Tenant, body: &[u8], entries: usize) -> Vec<Option<Idempotency>> {
         let Some(key) = self.0.as_ref() else { return vec![None; entries] };
@@ -46,6 +53,14 @@ impl IdempotencyKey {
         let entry = |number: usize| Some(Idempotency { key: name(tenant, key, Some(number)), fingerprint });
         (0..entries).map(entry).collect()
     }
+}
+
+/// Marks the answer to a request that had been carried out before.
+pub(crate) fn marked(mut response: Response, submitted: &Submitted) -> Response {
+    if matches!(submitted, Submitted::Existing(_)) {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// 128 bits of the SHA-256 of tenant, key and entry. Neither a tenant's name nor a header has a zero byte.

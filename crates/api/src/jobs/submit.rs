@@ -6,10 +6,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use raincheck_core::Job;
-use raincheck_engine::{SubmitError, Submitted};
+use raincheck_engine::SubmitError;
 use raincheck_store::StoreError;
 
-use super::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
+use super::idempotency::{IdempotencyKey, marked};
 use super::{JobRequest, JobView};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
@@ -37,14 +37,11 @@ pub(crate) async fn submit(
     let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| error)?;
     // One entry in, one out.
     let submitted = submitted.into_iter().next().unwrap_or(Err(SubmitError::Store(StoreError::Stopped)))?;
-    let mut response = match wait {
+    let response = match wait {
         None => accepted(&api, submitted.job()),
         Some(wait) => waited(&api, &caller, submitted.job(), wait).await?,
     };
-    if matches!(submitted, Submitted::Existing(_)) {
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(marked(response, &submitted))
 }
 
 /// 202, where to look, and when.

@@ -167,10 +167,19 @@ fn changing() -> Vec<Operation> {
             .answer(200, "Job", "The job, cancelled or asked to stop")
             .problems(&[ProblemType::JOB_FINISHED]),
         change("post", "/v1/jobs/{id}/retry", "retryJob", "Does a job that has ended anew, as a new job")
+            .header(
+                "Idempotency-Key",
+                json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+                "Your own name for the request. Repeated for the same job it gives the same new job, for another one 422.",
+            )
             .answer(202, "Job", "The new job")
             .links()
             .replies_header("Location", "Where the new job is.")
+            .replies_header("Idempotency-Replayed", "`true` if the request was carried out before.")
             .problems(&[
+                ProblemType::INVALID_REQUEST,
+                ProblemType::REQUEST_TIMEOUT,
+                ProblemType::IDEMPOTENCY_KEY_REUSED,
                 ProblemType::JOB_NOT_FINISHED,
                 ProblemType::QUOTA_REACHED,
                 ProblemType::UNKNOWN_KIND,
