@@ -32,6 +32,8 @@ pub(crate) struct Committer<'a> {
     pub(crate) checkpointer: Checkpointer,
     pub(crate) directory: &'a Directory,
     pub(crate) free_space_min: u64,
+    /// The last that was logged of the disk.
+    pub(crate) full: bool,
 }
 
 /// Why a transaction was not committed.
@@ -75,14 +77,21 @@ impl Committer<'_> {
     /// Commits a batch, or settles for each of its calls why not.
     fn commit(&mut self, batch: &mut [Box<dyn AnyCall>]) {
         if batch.iter().any(|call| call.accepts()) && !self.has_space() {
+            self.set_full(true);
             refuse(batch, &StoreError::Full, |call| call.accepts());
         }
         while batch.iter().any(|call| !call.is_refused()) {
             match self.attempt(batch) {
-                Ok(()) => break,
+                Ok(()) => {
+                    // Little is needed to finish a job: only a new one tells that there is room.
+                    if batch.iter().any(|call| call.accepts() && !call.is_refused()) {
+                        self.set_full(false);
+                    }
+                    break;
+                }
                 Err(Setback::Refused) => {}
                 Err(Setback::Full) => {
-                    tracing::warn!("the disk is full");
+                    self.set_full(true);
                     // Those that run may finish, which needs little: they are tried again without the new jobs.
                     let accepts = batch.iter().any(|call| call.accepts() && !call.is_refused());
                     refuse(batch, &StoreError::Full, |call| call.accepts() || !accepts);
@@ -158,6 +167,19 @@ impl Committer<'_> {
             .idempotency
             .flush()
             .map_err(|error| if crate::fault::is_full(&error) { Setback::Full } else { Setback::Unknown(error) })
+    }
+
+    /// Logs when the disk becomes full and when it has room again, not what is refused in between.
+    fn set_full(&mut self, full: bool) {
+        if self.full == full {
+            return;
+        }
+        self.full = full;
+        if full {
+            tracing::warn!("the disk is full: new jobs are refused");
+        } else {
+            tracing::info!("the disk has room again");
+        }
     }
 
     fn has_space(&self) -> bool {

@@ -1,12 +1,22 @@
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use raincheck_core::{Kind, Line, Priority, QueueName, Spec, Tenant};
 use raincheck_store::StoreError;
 
-/// The names of queues, kinds and tenants by their numbers, for all threads. Rows hold the number.
+/// So many names there may be at most: they are never forgotten.
+pub(crate) const NAMES_MAX: usize = 100_000;
+
+/// The names of queues, kinds and tenants and their numbers, for all threads. Rows hold the number.
 #[derive(Debug, Default)]
-pub(crate) struct Names(RwLock<Vec<Name>>);
+pub(crate) struct Names(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// In the order of their numbers, which begin with 1.
+    names: Vec<Name>,
+    numbers: HashMap<Box<str>, i64>,
+}
 
 /// One name in each of the roles that it can have.
 #[derive(Clone, Debug)]
@@ -28,9 +38,9 @@ pub(crate) struct LineIds {
 impl Names {
     /// The line of these numbers.
     pub(crate) fn line(&self, ids: LineIds) -> Result<Line, StoreError> {
-        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         let name = |id: i64| {
-            let name = usize::try_from(id - 1).ok().and_then(|index| names.get(index));
+            let name = usize::try_from(id - 1).ok().and_then(|index| known.names.get(index));
             name.ok_or_else(|| StoreError::Unreadable(format!("there is no name {id}")))
         };
         Ok(Line {
@@ -41,26 +51,45 @@ impl Names {
         })
     }
 
+    /// The number of a name, if it has one.
+    pub(crate) fn number(&self, text: &str) -> Option<i64> {
+        self.read().numbers.get(text).copied()
+    }
+
     fn push(&self, text: &str) -> Result<i64, StoreError> {
         let unreadable = |error: raincheck_core::NameError| StoreError::Unreadable(error.to_string());
         let kind: Kind = text.parse().map_err(unreadable)?;
-        let name = Name { queue: QueueName::from(&kind), kind, tenant: text.parse().map_err(unreadable)? };
-        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        names.push(name);
-        Ok(i64::try_from(names.len()).unwrap_or(i64::MAX))
+        let tenant = text.parse().map_err(unreadable)?;
+        let mut known = self.write();
+        let number = i64::try_from(known.names.len() + 1).unwrap_or(i64::MAX);
+        known.numbers.insert(text.into(), number);
+        known.names.push(Name { queue: QueueName::from(&kind), kind, tenant });
+        Ok(number)
     }
 
     fn truncate(&self, len: usize) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).truncate(len);
+        let Known { names, numbers } = &mut *self.write();
+        for name in names.drain(len.min(names.len())..) {
+            numbers.remove(name.kind.as_str());
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.read().names.len()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The numbers by their names, for the writer, which alone gives them out.
+/// The numbers of names and lines, for the writer, which alone gives them out.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
-    ids: HashMap<Box<str>, i64>,
-    /// In the order of their numbers.
-    texts: Vec<Box<str>>,
     names: Arc<Names>,
     /// The lines in use. Made once each: all threads share the names, and counting who holds them is not cheap.
     lines: HashMap<LineIds, Arc<Line>>,
@@ -78,12 +107,12 @@ impl Numbers {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.texts.len()
+        self.names.len()
     }
 
     /// The number of a name, if it has one.
     pub(crate) fn get(&self, text: &str) -> Option<i64> {
-        self.ids.get(text).copied()
+        self.names.number(text)
     }
 
     /// The line of a job, and its numbers, if it is that of the job before.
@@ -119,19 +148,13 @@ impl Numbers {
 
     /// Gives a name the next number.
     pub(crate) fn add(&mut self, text: &str) -> Result<i64, StoreError> {
-        let id = self.names.push(text)?;
-        self.ids.insert(text.into(), id);
-        self.texts.push(text.into());
-        Ok(id)
+        self.names.push(text)
     }
 
     /// Takes back the numbers after the first `len`, because they were not stored.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.lines.clear();
         self.last = None;
-        for text in self.texts.drain(len.min(self.texts.len())..) {
-            self.ids.remove(&text);
-        }
         self.names.truncate(len);
     }
 }

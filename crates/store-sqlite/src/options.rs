@@ -15,7 +15,7 @@ pub struct Options {
     pub commit_queue_bytes: usize,
     /// With fewer bytes free on the file system new jobs are refused, so that those which run can still finish.
     pub free_space_min: u64,
-    /// How many threads read. Each has a connection of its own.
+    /// How many threads read, besides the one for lists. Each has a connection of its own.
     pub readers: usize,
     /// Accepts jobs without writing them: all but the database is done, so that a benchmark can tell what that costs.
     /// Such jobs are lost, and cannot be claimed or read. No configuration sets it.

@@ -77,6 +77,7 @@ impl Server<'_> {
             checkpointer,
             directory: self.directory,
             free_space_min: self.options.free_space_min,
+            full: false,
         };
         if opened.send(Ok(readers)).is_ok() {
             committer.run(calls);

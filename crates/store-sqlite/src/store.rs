@@ -186,7 +186,9 @@ impl Store for SqliteStore {
     }
 
     async fn list(&self, filter: Filter, max: usize, now: Time) -> Result<ListPage, StoreError> {
-        self.read(move |connection, names| read::list::list(connection, &filter, max, now, names)).await
+        self.shared.open()?;
+        let names = Arc::clone(&self.shared.names);
+        self.readers.list(move |connection| read::list::list(connection, &filter, max, now, &names)).await
     }
 
     fn place(&self, job: &Job) -> Option<Place> {

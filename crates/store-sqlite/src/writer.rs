@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use raincheck_core::{Command, Decision, Event, JobId, JobKey, Life, Line, Refusal, Spec, Tenant, Time, decide};
@@ -6,7 +7,7 @@ use raincheck_store::{Change, Limits};
 use crate::fault::Fault;
 use crate::hot::{self, Hot};
 use crate::memory::{Memory, Place, Standing};
-use crate::names::{LineIds, Numbers};
+use crate::names::{LineIds, NAMES_MAX, Numbers};
 use crate::table::{Tables, name};
 
 /// What changes jobs: the tables inside a transaction, and the memory that goes with them.
@@ -102,12 +103,25 @@ impl Writer<'_> {
         Ok((ids, self.numbers.line(ids)?))
     }
 
+    /// Whether the names of these new jobs are known, or there may be so many more.
+    pub(crate) fn has_names_for<'s>(&self, specs: impl ExactSizeIterator<Item = &'s Spec>) -> bool {
+        let room = NAMES_MAX.saturating_sub(self.numbers.len());
+        if 3 * specs.len() <= room {
+            return true;
+        }
+        let names = specs.flat_map(|spec| [spec.queue.as_str(), spec.kind.as_str(), spec.tenant.as_str()]);
+        names.filter(|name| self.numbers.get(name).is_none()).collect::<HashSet<_>>().len() <= room
+    }
+
     fn number(&mut self, text: &str) -> Result<i64, Fault> {
         if let Some(number) = self.numbers.get(text) {
             return Ok(number);
         }
         let number = self.numbers.add(text)?;
         name::insert(self.tables.connection, number, text)?;
+        if self.numbers.len() == NAMES_MAX {
+            tracing::warn!("there are {NAMES_MAX} names of queues, kinds and tenants: jobs with new ones are refused");
+        }
         Ok(number)
     }
 }

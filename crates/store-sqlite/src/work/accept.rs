@@ -21,6 +21,8 @@ pub(crate) struct Accept {
 pub(crate) enum Accepted {
     Settled(Acceptance),
     Existing(Found),
+    /// None of the call's jobs is taken: there would be too many names.
+    NoMoreNames,
 }
 
 impl Accepted {
@@ -28,6 +30,7 @@ impl Accepted {
         match self {
             Self::Settled(acceptance) => Ok(acceptance),
             Self::Existing(found) => found.into_job(names).map(Acceptance::Existing),
+            Self::NoMoreNames => Err(StoreError::Overloaded),
         }
     }
 }
@@ -59,6 +62,10 @@ impl Work for Accept {
     const ACCEPTS: bool = true;
 
     fn run(&self, writer: &mut Writer<'_>) -> Result<Vec<Accepted>, Fault> {
+        // Before anything is done, so that the others in the transaction need not be run again.
+        if !writer.has_names_for(self.jobs.iter().map(|(job, _)| &*job.spec)) {
+            return Ok(vec![Accepted::NoMoreNames]);
+        }
         self.jobs.iter().map(|(job, texts)| writer.accept(job, texts, self.now)).collect()
     }
 
