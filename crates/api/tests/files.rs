@@ -23,9 +23,17 @@ async fn a_job_s_file_is_given_to_those_who_may_see_the_job() {
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "{}\n{}\n"));
     assert_eq!(reply.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(reply.header("content-disposition"), Some("attachment; filename=\"manifest.jsonl\""));
+    assert_eq!(reply.header("content-security-policy"), Some("sandbox"));
     assert_eq!(get(&other, &path).await.status, 404);
-    for name in ["none.jsonl", "..%2Fsecret", "..", "%2e%2e%2fsecret", ".hidden", "a%00b"] {
+    std::fs::create_dir(directory.path().join(&id).join("directory")).unwrap();
+    let long = "x".repeat(300);
+    for name in ["none.jsonl", "directory", &long, "..%2Fsecret", "..", "%2e%2e%2fsecret", ".hidden", "a%00b"] {
         let reply = get(&own, &format!("/v1/jobs/{id}/files/{name}")).await;
         assert_eq!(reply.status, 404, "{name}: {}", reply.text());
     }
+    // One that is there but cannot be opened is no mistake of the client.
+    let around = directory.path().join(&id).join("around.csv");
+    std::os::unix::fs::symlink(&around, &around).unwrap();
+    let reply = get(&own, &format!("/v1/jobs/{id}/files/around.csv")).await;
+    assert_eq!((reply.status.as_u16(), reply.text().contains("around.csv")), (500, false), "{}", reply.text());
 }

@@ -1,9 +1,11 @@
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use raincheck_core::ProblemType;
@@ -33,15 +35,34 @@ pub(crate) async fn file(
     let directory = api.settings.files.as_ref().ok_or_else(no_such_file)?;
     // The name was read as a plain file name: it cannot lead out of the job's directory.
     let path = directory.join(id.to_string()).join(&name);
-    let file = File::open(path).await.map_err(|_| no_such_file())?;
-    let length = file.metadata().await.map_err(|_| no_such_file())?.len();
+    let (file, about) = match open(&path).await {
+        Ok((file, about)) if about.is_file() => (file, about),
+        Ok(_) => return Err(no_such_file()),
+        // A name that is too long for the file system is the client's.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
+            return Err(no_such_file());
+        }
+        Err(error) => {
+            tracing::error!(%error, path = %path.display(), "a job's file could not be opened");
+            let detail = "the file could not be opened; the server's log says more";
+            return Err(ApiError::new(ProblemType::INTERNAL, detail));
+        }
+    };
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(|_| no_such_file())?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type(&name))),
-        (CONTENT_LENGTH, HeaderValue::from(length)),
+        (CONTENT_LENGTH, HeaderValue::from(about.len())),
         (CONTENT_DISPOSITION, disposition),
+        // What a job wrote is no page of ours, even in a browser that shows it in spite of the line above.
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")),
     ];
     Ok((StatusCode::OK, headers, Body::from_stream(ReaderStream::with_capacity(file, CHUNK))).into_response())
+}
+
+async fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let file = File::open(path).await?;
+    let about = file.metadata().await?;
+    Ok((file, about))
 }
 
 fn media_type(name: &str) -> &'static str {
