@@ -97,6 +97,8 @@ macro_rules! conformance {
             list {
                 newest_come_first_page_by_page,
                 filters_narrow_it,
+                what_is_far_back_is_found_by_the_cursor,
+                labels_of_any_text_are_found,
                 a_job_whose_time_has_come_is_listed_as_queued,
                 outcomes_are_left_out_and_progress_is_not,
             }
