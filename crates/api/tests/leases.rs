@@ -1,5 +1,7 @@
 //! Workers in other processes.
 
+use std::sync::atomic::Ordering;
+
 use axum::http::{Method, StatusCode};
 use raincheck_store::Scope;
 use serde_json::{Value, json};
@@ -84,6 +86,19 @@ async fn a_heartbeat_brings_back_what_happened() {
     let ended = write(&server, &lease, "finish", json!({"error": {"detail": "stopped"}})).await;
     assert_eq!(ended.json(), json!({"state": "cancelled"}));
     assert_eq!(heard().await[0]["held"], json!(false));
+}
+
+#[tokio::test]
+async fn a_busy_store_makes_no_worker_drop_its_leases() {
+    let server = Server::keyless().await;
+    let lease = leased(&server).await;
+    let held = json!({"leases": [{"job": lease["job"]["id"], "fence": lease["fence"]}]}).to_string();
+    server.is_busy.store(true, Ordering::Relaxed);
+    let reply = server.post("/v1/leases/heartbeat", &held).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.text());
+    server.is_busy.store(false, Ordering::Relaxed);
+    let reply = server.post("/v1/leases/heartbeat", &held).await;
+    assert_eq!(reply.json()["leases"][0]["held"], json!(true));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! A server on the store model, with handlers that do what a test tells them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use self::busy::Busy;
+
+mod busy;
+
 /// A running server, called without a socket.
 pub(crate) struct Server {
     pub(crate) router: Router,
@@ -25,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) closing: CancellationToken,
     /// Lets one waiting `gate` job go on.
     pub(crate) gate: Arc<Notify>,
+    /// Whether the store refuses to look jobs up.
+    pub(crate) is_busy: Arc<AtomicBool>,
     document: Value,
 }
 
@@ -121,7 +128,9 @@ impl Server {
 
     pub(crate) async fn with(settings: ApiSettings, limits: Limits) -> Self {
         let (hub, gate) = (Hub::new(), Arc::new(Notify::new()));
-        let store = Arc::new(MemoryStore::new(limits, hub.clone()));
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let store = MemoryStore::new(limits, hub.clone());
+        let store = Arc::new(Busy { store, is_busy: Arc::clone(&is_busy) });
         let remote = About::new("remote".parse().unwrap(), "Run by workers.", serde_json::json!(true).into());
         let registry = Registry::default().with(Echo).with(Gate(Arc::clone(&gate))).with(Fail).with_external(remote);
         let (clock, chance) = (Arc::new(SystemClock), Chance::seeded(7));
@@ -131,7 +140,7 @@ impl Server {
         let document = router.clone().oneshot(request(Method::GET, "/openapi.json", &[], "")).await.unwrap();
         let document = document.into_body().collect().await.unwrap().to_bytes();
         let document = serde_json::from_slice(&document).unwrap();
-        Self { router, engine, settings, closing, gate, document }
+        Self { router, engine, settings, closing, gate, is_busy, document }
     }
 
     /// Makes a key; gives what goes into the `Authorization` header.
