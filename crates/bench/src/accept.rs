@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::failure::Fallible;
 use crate::figures::Figures;
-use crate::load::{Requests, Window, always};
+use crate::load::{Requests, always};
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::report::{Report, count, millis};
@@ -98,11 +98,11 @@ async fn measure(plan: Plan) -> Fallible<()> {
 
 /// As fast as it goes.
 async fn saturate(plan: Plan, server: &Server, requests: &Requests, figures: &mut Figures) -> Fallible<()> {
-    let window = Window::new(plan.warm_up, plan.window);
     let before = server.cpu_seconds()?;
-    let counted = closed::load(server.address, CLIENTS as usize, requests, ACCEPTED, window).await?;
+    let counted =
+        closed::load(server.address, CLIENTS as usize, requests, ACCEPTED, (plan.warm_up, plan.window)).await?;
     let computed = server.cpu_seconds()? - before;
-    figures.add("per_second", counted.rate(&window));
+    figures.add("per_second", counted.rate());
     figures.add("p50_us", counted.quantile(0.5));
     figures.add("p99_us", counted.quantile(0.99));
     figures.add("p999_us", counted.quantile(0.999));
@@ -114,9 +114,8 @@ async fn saturate(plan: Plan, server: &Server, requests: &Requests, figures: &mu
 /// At half of what was just measured.
 async fn at_half(plan: Plan, server: &Server, requests: &Requests, figures: &mut Figures) -> Fallible<()> {
     let rate = figures.last("per_second") / 2.0;
-    let window = Window::new(plan.warm_up, plan.window);
-    let counted = paced::load(server.address, CLIENTS, rate, requests, ACCEPTED, window).await?;
-    figures.add("half_per_second", counted.rate(&window));
+    let counted = paced::load(server.address, CLIENTS, rate, requests, ACCEPTED, (plan.warm_up, plan.window)).await?;
+    figures.add("half_per_second", counted.rate());
     figures.add("half_p50_us", counted.quantile(0.5));
     figures.add("half_p99_us", counted.quantile(0.99));
     figures.add("half_p999_us", counted.quantile(0.999));

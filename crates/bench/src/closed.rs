@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -11,21 +12,22 @@ use crate::failure::Fallible;
 use crate::http::Connection;
 use crate::load::{Counted, Requests, Tally, Window};
 
-/// Asks from `clients` connections until the window ends; every answer must have this status.
+/// Asks from `clients` connections for `length` after `warm_up`; every answer must have this status.
 pub(crate) async fn load(
     address: SocketAddr,
     clients: usize,
     requests: &Requests,
     status: u16,
-    window: Window,
+    (warm_up, length): (Duration, Duration),
 ) -> Fallible<Counted> {
-    let tally = Tally::new()?;
+    let connections = Connection::open_many(address, clients).await?;
+    let window = Window::new(warm_up, length);
+    let tally = Tally::new(window)?;
     let number = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
-    for _ in 0..clients {
-        let connection = Connection::open(address).await?;
+    for connection in connections {
         let client = Client { connection, requests: Arc::clone(requests), number: Arc::clone(&number), status };
-        tasks.spawn(client.ask_on(window, tally.clone()));
+        tasks.spawn(client.ask_on(tally.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended??;
@@ -41,15 +43,15 @@ struct Client {
 }
 
 impl Client {
-    async fn ask_on(mut self, window: Window, tally: Tally) -> Fallible<()> {
+    async fn ask_on(mut self, tally: Tally) -> Fallible<()> {
         let mut request = Vec::new();
         let mut asked = Instant::now();
-        while asked < window.to {
+        while asked < tally.window.to {
             (self.requests)(self.number.fetch_add(1, Ordering::Relaxed), &mut request);
             let answer = self.connection.ask(&request).await?;
             let now = Instant::now();
             if answer.status == self.status {
-                tally.answered(&window, now, now - asked);
+                tally.answered(now, now - asked);
             } else {
                 tally.complain(answer.status, answer.body);
                 return Ok(());

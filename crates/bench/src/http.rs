@@ -27,6 +27,15 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; 4096], filled: 0 })
     }
 
+    /// Opens so many. Loads begin only then: connecting while others already ask would take longer than the asking.
+    pub(crate) async fn open_many(address: SocketAddr, count: usize) -> io::Result<Vec<Self>> {
+        let mut connections = Vec::with_capacity(count);
+        for _ in 0..count {
+            connections.push(Self::open(address).await?);
+        }
+        Ok(connections)
+    }
+
     /// Sends a request and reads the whole answer, which must say its length.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.stream.write_all(request).await?;

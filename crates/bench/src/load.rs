@@ -42,12 +42,18 @@ impl Window {
 
 /// Answers, counted while they come in.
 #[derive(Clone)]
-pub(crate) struct Tally(Arc<Mutex<Counted>>);
+pub(crate) struct Tally {
+    counted: Arc<Mutex<Counted>>,
+    /// Which of them count.
+    pub(crate) window: Window,
+}
 
 /// Answers that were counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
-    /// How long they took, in microseconds.
+    /// Which of them count.
+    pub(crate) window: Window,
+    /// How long these took, in microseconds.
     pub(crate) took: Histogram<u64>,
     /// How many of them, before the window, in it and after it, had the status that was wanted.
     pub(crate) good: u64,
@@ -58,20 +64,21 @@ pub(crate) struct Counted {
 }
 
 impl Tally {
-    pub(crate) fn new() -> Fallible<Self> {
+    pub(crate) fn new(window: Window) -> Fallible<Self> {
         let took = Histogram::new_with_bounds(1, 60_000_000, 3)?;
-        Ok(Self(Arc::new(Mutex::new(Counted { took, good: 0, bad: 0, complaint: None }))))
+        let counted = Counted { window, took, good: 0, bad: 0, complaint: None };
+        Ok(Self { counted: Arc::new(Mutex::new(counted)), window })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts an answer that took so long; `counts` is the time that must lie in the window.
-    pub(crate) fn answered(&self, window: &Window, counts: Instant, took: Duration) {
+    pub(crate) fn answered(&self, counts: Instant, took: Duration) {
         let mut counted = self.lock();
         counted.good += 1;
-        if counts >= window.from && counts < window.to {
+        if counts >= self.window.from && counts < self.window.to {
             counted.took.saturating_record(micros(took));
         }
     }
@@ -102,8 +109,8 @@ impl Counted {
 
     /// Answers per second, over the window.
     #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^52 answers")]
-    pub(crate) fn rate(&self, window: &Window) -> f64 {
-        self.took.len() as f64 / window.length().as_secs_f64()
+    pub(crate) fn rate(&self) -> f64 {
+        self.took.len() as f64 / self.window.length().as_secs_f64()
     }
 }
 

@@ -16,24 +16,25 @@ use crate::failure::Fallible;
 use crate::http::Connection;
 use crate::load::{Counted, Requests, Tally, Window};
 
-/// Asks `per_second` times a second, the connections taking turns; every answer must have this status.
+/// Asks `per_second` times a second, the connections taking turns, for `length` after `warm_up`; every answer must have this status.
 pub(crate) async fn load(
     address: SocketAddr,
-    connections: u32,
+    clients: u32,
     per_second: f64,
     requests: &Requests,
     status: u16,
-    window: Window,
+    (warm_up, length): (Duration, Duration),
 ) -> Fallible<Counted> {
-    let tally = Tally::new()?;
+    let connections = Connection::open_many(address, clients as usize).await?;
+    let window = Window::new(warm_up, length);
+    let tally = Tally::new(window)?;
     let turn = Duration::from_secs_f64(1.0 / per_second);
     let mut tasks = JoinSet::new();
-    for number in 0..connections {
-        let connection = Connection::open(address).await?;
+    for (number, connection) in (0..clients).zip(connections) {
         let first = window.begun + turn * number;
         let client =
-            Client { connection, requests: Arc::clone(requests), number, status, first, every: turn * connections };
-        tasks.spawn(client.ask_on(window, tally.clone()));
+            Client { connection, requests: Arc::clone(requests), number, status, first, every: turn * clients };
+        tasks.spawn(client.ask_on(tally.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended??;
@@ -51,16 +52,16 @@ struct Client {
 }
 
 impl Client {
-    async fn ask_on(mut self, window: Window, tally: Tally) -> Fallible<()> {
+    async fn ask_on(mut self, tally: Tally) -> Fallible<()> {
         let mut request = Vec::new();
         let mut due = self.first;
         let mut turn = 0_u64;
-        while due < window.to {
+        while due < tally.window.to {
             sleep_until(due).await;
             (self.requests)(u64::from(self.number) << 40 | turn, &mut request);
             let answer = self.connection.ask(&request).await?;
             if answer.status == self.status {
-                tally.answered(&window, due, due.elapsed());
+                tally.answered(due, due.elapsed());
             } else {
                 tally.complain(answer.status, answer.body);
                 return Ok(());

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::failure::Fallible;
 use crate::figures::Figures;
 use crate::http::Connection;
-use crate::load::{Window, always};
+use crate::load::always;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::report::{Report, count, millis};
@@ -57,10 +57,9 @@ async fn measure(plan: Plan) -> Fallible<()> {
 
 /// Kills the server while it is at work, so that there is a log to recover from.
 async fn crash_under_load(server: Server, wish: &str) -> Fallible<()> {
-    let window = Window::new(Duration::ZERO, Duration::from_secs(60));
     let requests = always(jobs::submit(wish));
     let address = server.address;
-    let load = closed::load(address, 64, &requests, ACCEPTED, window);
+    let load = closed::load(address, 64, &requests, ACCEPTED, (Duration::ZERO, Duration::from_secs(60)));
     let crash = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         server.kill().await

@@ -65,13 +65,14 @@ async fn through(
 ) -> Fallible<()> {
     let server = Server::start(data.path(), &[]).await?;
     let mut connection = Connection::open(server.address).await?;
-    let window = Window::new(Duration::ZERO, plan.warm_up + plan.window);
-    let counted = closed::load(server.address, clients, requests, ACCEPTED, window).await?;
-    let submitted_in = window.begun.elapsed();
+    let times = (Duration::ZERO, plan.warm_up + plan.window);
+    let counted = closed::load(server.address, clients, requests, ACCEPTED, times).await?;
+    let begun = counted.window.begun;
+    let submitted_in = begun.elapsed();
     let waiting = jobs::metric(&mut connection, WAITING).await?;
     let accepted = counted.good as f64 * jobs_each as f64;
     jobs::reached(&mut connection, ENDED, accepted).await?;
-    let took = window.begun.elapsed();
+    let took = begun.elapsed();
     figures.add("per_second", accepted / took.as_secs_f64());
     figures.add("accepted_per_second", accepted / submitted_in.as_secs_f64());
     figures.add("left_at_end", waiting);
@@ -87,8 +88,8 @@ async fn one_by_one(plan: Plan, data: &TempDir, wish: &str, figures: &mut Figure
     let waits = post("/v1/jobs", "prefer: wait=10\r\n", wish);
     // The first pages of the database are written by these.
     let warm = 20;
-    let (ends, starts) = (Tally::new()?, Tally::new()?);
     let window = Window::new(Duration::ZERO, Duration::from_secs(3600));
+    let (ends, starts) = (Tally::new(window)?, Tally::new(window)?);
     for turn in 0..plan.scaled(SINGLE).max(50) + warm {
         tokio::time::sleep(PAUSE).await;
         let asked = Instant::now();
@@ -98,9 +99,9 @@ async fn one_by_one(plan: Plan, data: &TempDir, wish: &str, figures: &mut Figure
             return Err(format!("{} {}", answer.status, String::from_utf8_lossy(answer.body)).into());
         }
         if turn >= warm {
-            ends.answered(&window, now, now - asked);
+            ends.answered(now, now - asked);
             let waited = waited(&serde_json::from_slice(answer.body)?)?;
-            starts.answered(&window, now, waited);
+            starts.answered(now, waited);
         }
     }
     let (ends, starts) = (ends.counted()?, starts.counted()?);
