@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use crate::{
-    Dice, Event, EventBody, Fence, Lease, Life, Note, Outcome, Problem, ProblemType, Rules, State, Time, WorkerId,
+    Backoff, Dice, Event, EventBody, Fence, Lease, Life, Note, Outcome, Problem, ProblemType, Rules, State, Time,
+    WorkerId,
 };
 
 /// How many lost leases quarantine a job: after this many it is not started again, for it is likely what kills its
@@ -87,6 +88,9 @@ pub enum Retry {
     Backoff,
     /// No sooner than this, while attempts are left.
     After(Duration),
+    /// No sooner than in so many milliseconds, and it costs the job nothing: what it needs is closed, through no fault of
+    /// its own.
+    Postpone(u32),
     /// It would fail again.
     Never,
 }
@@ -228,17 +232,29 @@ impl Next<'_> {
     }
 
     fn fail(mut self, problem: Problem, retry: Retry, dice: Dice) -> Decision {
-        self.life.failures += 1;
         let retry_after = match retry {
-            Retry::Never => return self.end(Outcome::Failed(problem)),
-            Retry::Backoff => None,
+            Retry::Postpone(millis) => return self.postpone(problem, Duration::from_millis(millis.into())),
             Retry::After(wait) => Some(wait),
+            Retry::Backoff | Retry::Never => None,
         };
+        self.life.failures += 1;
         let run_at = self.now.after(self.rules.backoff.wait(self.life.failures, retry_after, dice));
-        if self.life.failures >= self.rules.max_attempts || self.rules.expired(run_at) {
+        let exhausted = self.life.failures >= self.rules.max_attempts;
+        if retry == Retry::Never || exhausted || self.rules.expired(run_at) {
             return self.end(Outcome::Failed(problem));
         }
         self.push(EventBody::RetryScheduled(problem, run_at));
+        self.wait_until(run_at)
+    }
+
+    /// Waits for what it needs, as long as its deadline lets it.
+    fn postpone(mut self, problem: Problem, wait: Duration) -> Decision {
+        let run_at = self.now.after(wait.min(Backoff::RETRY_AFTER_MAX));
+        self.push(EventBody::Postponed(problem, run_at));
+        self.wait_until(run_at)
+    }
+
+    fn wait_until(mut self, run_at: Time) -> Decision {
         self.life.state = State::Waiting;
         self.life.lease = None;
         self.life.run_at = run_at;

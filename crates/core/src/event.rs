@@ -49,6 +49,8 @@ pub enum EventBody {
     Step(StepRecord),
     /// The attempt failed; the next may start at this time.
     RetryScheduled(Problem, Time),
+    /// The attempt found closed what it needs, at no cost to the job; the next may start at this time.
+    Postponed(Problem, Time),
     /// The attempt lost its lease: its worker died or stalled.
     LeaseLost(WorkerId),
     /// The attempt was handed back, to be run by somebody else.
@@ -97,6 +99,7 @@ event_types! {
     Output => "output",
     Step => "step",
     RetryScheduled => "retry_scheduled",
+    Postponed => "postponed",
     LeaseLost => "lease_lost",
     Released => "released",
     CancelRequested => "cancel_requested",
@@ -175,6 +178,7 @@ impl EventBody {
             Self::Output(_) => EventType::Output,
             Self::Step(_) => EventType::Step,
             Self::RetryScheduled(..) => EventType::RetryScheduled,
+            Self::Postponed(..) => EventType::Postponed,
             Self::LeaseLost(_) => EventType::LeaseLost,
             Self::Released(_) => EventType::Released,
             Self::CancelRequested(_) => EventType::CancelRequested,
@@ -196,7 +200,9 @@ impl EventBody {
             Self::Progress(progress) => Json::from_value(progress),
             Self::Output(output) => Ok(output.clone()),
             Self::Step(step) => Json::from_value(step),
-            Self::RetryScheduled(error, run_at) => Json::from_value(&Retry { error: error.clone(), run_at: *run_at }),
+            Self::RetryScheduled(error, run_at) | Self::Postponed(error, run_at) => {
+                Json::from_value(&Retry { error: error.clone(), run_at: *run_at })
+            }
             Self::CancelRequested(reason) | Self::Finished(Outcome::Cancelled(reason)) => {
                 Json::from_value(&Reason { reason: reason.clone() })
             }
@@ -222,6 +228,10 @@ impl EventBody {
             EventType::RetryScheduled => {
                 let Retry { error, run_at } = data.parse()?;
                 Self::RetryScheduled(error, run_at)
+            }
+            EventType::Postponed => {
+                let Retry { error, run_at } = data.parse()?;
+                Self::Postponed(error, run_at)
             }
             EventType::LeaseLost => Self::LeaseLost(data.parse::<Worker>()?.worker),
             EventType::Released => Self::Released(data.parse::<Worker>()?.worker),
@@ -249,6 +259,7 @@ mod tests {
             EventBody::Output(serde_json::json!({"text": "ja"}).into()),
             EventBody::Step(StepRecord { name: "embed".into(), result: serde_json::json!([1, 2]).into() }),
             EventBody::RetryScheduled(problem.clone(), Time::from_millis(5)),
+            EventBody::Postponed(problem.clone(), Time::from_millis(5)),
             EventBody::LeaseLost(worker.clone()),
             EventBody::Released(worker),
             EventBody::CancelRequested(Some("changed my mind".into())),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// The longest name of a kind, queue or tenant, in bytes.
+/// The longest name of a kind, queue, tenant or lane, in bytes.
 pub const NAME_LENGTH_MAX: usize = 64;
 
-/// Text that cannot name a kind, queue or tenant.
+/// Text that cannot name a kind, queue, tenant or lane.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected 1 to {NAME_LENGTH_MAX} of a-z A-Z 0-9 . _ - beginning with a letter or digit")]
 pub struct NameError;
@@ -72,6 +72,12 @@ name! {
 name! {
     /// Whose a job is. Nobody sees another tenant's jobs, and tenants share each queue fairly.
     Tenant
+}
+
+name! {
+    /// What a job needs besides a worker: a slow upstream that takes only so much at once. Jobs of one lane wait together
+    /// while it is closed, and hold up nobody else.
+    Lane
 }
 
 impl Default for Tenant {

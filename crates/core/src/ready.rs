@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::{FairQueue, JobKey, Kind, Priority, QueueName, Spec, Tenant, Time};
+use crate::{FairQueue, JobKey, Kind, Lane, Priority, QueueName, Spec, Tenant, Time};
 
 /// Where a job waits: everything that decides when it is next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Line {
     pub queue: QueueName,
     /// Its kind.
     pub kind: Kind,
+    /// The upstream that it needs.
+    pub lane: Option<Lane>,
     /// Its priority within the queue.
     pub priority: Priority,
     /// Whose it is.
@@ -21,6 +23,7 @@ impl From<&Spec> for Line {
         Self {
             queue: spec.queue.clone(),
             kind: spec.kind.clone(),
+            lane: spec.lane.clone(),
             priority: spec.priority,
             tenant: spec.tenant.clone(),
         }
@@ -34,6 +37,40 @@ pub struct Want {
     pub kind: Kind,
     /// How many.
     pub max: usize,
+    /// How many of each lane.
+    pub openings: Openings,
+}
+
+/// How many jobs of each lane can be run right now, so that none is leased which its upstream would not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Openings {
+    /// The lanes of which something is known.
+    pub known: BTreeMap<Lane, usize>,
+    /// Each of the others.
+    pub other: usize,
+}
+
+impl Default for Openings {
+    /// All lanes are open.
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), other: usize::MAX }
+    }
+}
+
+impl Openings {
+    fn is_open(&self, lane: Option<&Lane>) -> bool {
+        lane.is_none_or(|lane| {
+            self.known.get(lane).is_none_or(|left| *left > 0) && (self.other > 0 || self.known.contains_key(lane))
+        })
+    }
+
+    /// One job of the lane is taken.
+    fn take(&mut self, lane: &Lane) {
+        match self.known.get_mut(lane) {
+            Some(left) => *left = left.saturating_sub(1),
+            None => drop(self.known.insert(lane.clone(), self.other.saturating_sub(1))),
+        }
+    }
 }
 
 /// How far a waiting job is from being claimed.
@@ -56,11 +93,14 @@ pub struct ReadySet {
     len: usize,
 }
 
+/// The jobs of a queue that need the same upstream wait together.
+type Siding = (QueueName, Option<Lane>);
+
 #[derive(Debug, Default)]
 struct Queues {
-    queues: BTreeMap<QueueName, FairQueue>,
-    /// Which queue was served last, so that queues of a kind take turns.
-    last: Option<QueueName>,
+    queues: BTreeMap<Siding, FairQueue>,
+    /// Which was served last, so that they take turns.
+    last: Option<Siding>,
 }
 
 impl ReadySet {
@@ -86,7 +126,7 @@ impl ReadySet {
     pub fn depths(&self) -> impl Iterator<Item = (&QueueName, &Kind, usize)> {
         self.kinds
             .iter()
-            .flat_map(|(kind, of_kind)| of_kind.queues.iter().map(move |(name, queue)| (name, kind, queue.len())))
+            .flat_map(|(kind, of_kind)| of_kind.queues.iter().map(move |((name, _), queue)| (name, kind, queue.len())))
     }
 
     /// Adds a job that may run at `run_at`.
@@ -108,7 +148,7 @@ impl ReadySet {
     /// Takes out a job that shall not be run; whether it was there.
     pub fn remove(&mut self, job: JobKey, line: &Line, run_at: Time) -> bool {
         let timed = self.timed.remove(&(run_at, job)).is_some();
-        let queue = self.kinds.get_mut(&line.kind).and_then(|of_kind| of_kind.queues.get_mut(&line.queue));
+        let queue = self.queue(line);
         let found = timed || queue.is_some_and(|queue| queue.remove(line.priority, &line.tenant, job));
         if found {
             self.left(&line.tenant);
@@ -128,32 +168,36 @@ impl ReadySet {
         None
     }
 
-    /// Takes the job of this kind that is next, over all queues that are not paused.
-    pub fn take(&mut self, kind: &Kind) -> Option<(JobKey, Line)> {
+    /// Takes the job of this kind that is next, over all queues that are not paused and all lanes that are open.
+    pub fn take(&mut self, kind: &Kind, openings: &mut Openings) -> Option<(JobKey, Line)> {
         let of_kind = self.kinds.get_mut(kind)?;
-        let open = |(name, queue): &(&QueueName, &mut FairQueue)| !queue.is_empty() && !self.paused.contains(*name);
+        let open = |((name, lane), queue): &(&Siding, &mut FairQueue)| {
+            !queue.is_empty() && !self.paused.contains(name) && openings.is_open(lane.as_ref())
+        };
         let after = of_kind.last.take();
-        let later = |name: &QueueName| after.as_ref().is_none_or(|last| name > last);
+        let later = |siding: &Siding| after.as_ref().is_none_or(|last| siding > last);
         let mut first = None;
         let mut next = None;
-        for (name, queue) in of_kind.queues.iter_mut().filter(open) {
-            if later(name) {
-                next = Some((name, queue));
+        for (siding, queue) in of_kind.queues.iter_mut().filter(open) {
+            if later(siding) {
+                next = Some((siding, queue));
                 break;
             }
-            first.get_or_insert((name, queue));
+            first.get_or_insert((siding, queue));
         }
-        let (name, queue) = next.or(first)?;
+        let (siding, queue) = next.or(first)?;
         let (priority, tenant, job) = queue.take()?;
-        of_kind.last = Some(name.clone());
-        let line = Line { queue: name.clone(), kind: kind.clone(), priority, tenant };
+        let (queue, lane) = siding.clone();
+        of_kind.last = Some((queue.clone(), lane.clone()));
+        lane.iter().for_each(|lane| openings.take(lane));
+        let line = Line { queue, kind: kind.clone(), lane, priority, tenant };
         self.left(&line.tenant);
         Some((job, line))
     }
 
     /// Learns what a job of this line took.
     pub fn observe(&mut self, line: &Line, took: Duration) {
-        if let Some(queue) = self.kinds.get_mut(&line.kind).and_then(|of_kind| of_kind.queues.get_mut(&line.queue)) {
+        if let Some(queue) = self.queue(line) {
             queue.observe(line.priority, &line.tenant, took);
         }
     }
@@ -161,7 +205,7 @@ impl ReadySet {
     /// How far a ready job is from being claimed; `None` if it is not ready.
     #[must_use]
     pub fn place(&self, job: JobKey, line: &Line) -> Option<Place> {
-        let queue = self.kinds.get(&line.kind)?.queues.get(&line.queue)?;
+        let queue = self.kinds.get(&line.kind)?.queues.get(&siding(line))?;
         Some(Place { ahead: queue.ahead(line.priority, &line.tenant, job)?, waiting: queue.len() })
     }
 
@@ -179,15 +223,16 @@ impl ReadySet {
         self.paused.iter()
     }
 
+    fn queue(&mut self, line: &Line) -> Option<&mut FairQueue> {
+        self.kinds.get_mut(&line.kind)?.queues.get_mut(&siding(line))
+    }
+
     fn push_ready(&mut self, job: JobKey, line: &Line) {
         if !self.kinds.contains_key(&line.kind) {
             self.kinds.insert(line.kind.clone(), Queues::default());
         }
         let of_kind = self.kinds.get_mut(&line.kind).expect("the kind was just made");
-        if !of_kind.queues.contains_key(&line.queue) {
-            of_kind.queues.insert(line.queue.clone(), FairQueue::default());
-        }
-        let queue = of_kind.queues.get_mut(&line.queue).expect("the queue was just made");
+        let queue = of_kind.queues.entry(siding(line)).or_default();
         queue.push(line.priority, &line.tenant, job);
     }
 
@@ -202,6 +247,10 @@ impl ReadySet {
     }
 }
 
+fn siding(line: &Line) -> Siding {
+    (line.queue.clone(), line.lane.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +260,7 @@ mod tests {
         Line {
             queue: queue.parse().unwrap(),
             kind: "echo".parse().unwrap(),
+            lane: None,
             priority: Priority::default(),
             tenant: Tenant::default(),
         }
@@ -226,9 +276,9 @@ mod tests {
         let job = Minter::after(None).mint(at(0), 0).key();
         ready.insert(job, &line("a"), at(50), at(0));
         assert_eq!(ready.advance(at(49)), Some(at(50)));
-        assert_eq!(ready.take(&line("a").kind), None);
+        assert_eq!(ready.take(&line("a").kind, &mut Openings::default()), None);
         assert_eq!(ready.advance(at(50)), None);
-        assert_eq!(ready.take(&line("a").kind), Some((job, line("a"))));
+        assert_eq!(ready.take(&line("a").kind, &mut Openings::default()), Some((job, line("a"))));
         assert!(ready.is_empty());
         assert_eq!(ready.waiting(&Tenant::default()), 0);
     }
@@ -242,11 +292,32 @@ mod tests {
         }
         ready.set_paused(&"c".parse().unwrap(), true);
         let kind = line("a").kind;
-        let mut take = || ready.take(&kind).map(|(_, line)| line.queue.to_string());
+        let mut take = || ready.take(&kind, &mut Openings::default()).map(|(_, line)| line.queue.to_string());
         let order: Vec<String> = std::iter::from_fn(&mut take).collect();
         assert_eq!(order, ["a", "b", "a", "b", "a"]);
         ready.set_paused(&"c".parse().unwrap(), false);
-        assert_eq!(ready.take(&kind).map(|(_, line)| line.queue.to_string()), Some("c".into()));
+        let next = ready.take(&kind, &mut Openings::default());
+        assert_eq!(next.map(|(_, line)| line.queue.to_string()), Some("c".into()));
+    }
+
+    #[test]
+    fn a_closed_lane_keeps_its_jobs_and_holds_up_no_other() {
+        let mut ready = ReadySet::default();
+        let mut minter = Minter::after(None);
+        let lanes = ["slow", "slow", "slow", "fast", "new", "new"];
+        for lane in lanes {
+            let line = Line { lane: Some(lane.parse().unwrap()), ..line("a") };
+            ready.insert(minter.mint(at(0), 0).key(), &line, at(0), at(0));
+        }
+        ready.insert(minter.mint(at(0), 0).key(), &line("a"), at(0), at(0));
+        let known = [("slow".parse().unwrap(), 1), ("fast".parse().unwrap(), 9)].into();
+        let mut openings = Openings { known, other: 1 };
+        let kind = line("a").kind;
+        let mut take = || ready.take(&kind, &mut openings).map(|(_, line)| line.lane.map(|lane| lane.to_string()));
+        let mut taken: Vec<_> = std::iter::from_fn(&mut take).collect();
+        taken.sort();
+        assert_eq!(taken, [None, Some("fast".into()), Some("new".into()), Some("slow".into())]);
+        assert_eq!(ready.len(), 3);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backoff, JobId, Kind, Priority, QueueName, Tenant, Time};
+use crate::{Backoff, JobId, Kind, Lane, Priority, QueueName, Tenant, Time};
 
 /// How long a finished job stays readable unless told otherwise: 7 days.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -19,6 +19,9 @@ pub struct Spec {
     pub kind: Kind,
     /// Where it waits.
     pub queue: QueueName,
+    /// The upstream that it needs, if its kind has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
     /// How urgent it is within the queue.
     pub priority: Priority,
     /// Whose it is.

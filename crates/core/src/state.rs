@@ -34,7 +34,7 @@ pub(crate) const TRANSITIONS: &[(State, State, &str)] = &[
     (State::Queued, State::Cancelled, "cancel"),
     (State::Queued, State::Expired, "deadline passes"),
     (State::Running, State::Queued, "lease lost, or handed back"),
-    (State::Running, State::Waiting, "attempt failed, another is due"),
+    (State::Running, State::Waiting, "attempt failed or was postponed, another is due"),
     (State::Running, State::Completed, "attempt completed"),
     (State::Running, State::Failed, "attempt failed for good, or third lease lost"),
     (State::Running, State::Cancelled, "attempt ended after cancel"),

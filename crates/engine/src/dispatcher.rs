@@ -35,11 +35,11 @@ impl Places {
     fn wants(&self) -> Vec<Want> {
         let mut left = self.all.available_permits();
         let mut wants = Vec::new();
-        for (kind, (_, places)) in &self.by_kind {
+        for (kind, (handler, places)) in &self.by_kind {
             let max = places.available_permits().min(left).min(CLAIM_MAX);
             if max > 0 {
                 left -= max;
-                wants.push(Want { kind: kind.clone(), max });
+                wants.push(Want { kind: kind.clone(), max, openings: handler.openings() });
             }
         }
         wants

@@ -141,11 +141,12 @@ impl Engine {
     async fn check(&self, submission: &Submission, now: Time) -> Result<Arc<Spec>, Problem> {
         let registered = self.0.registry.get(&submission.kind);
         let (about, handler) = registered.ok_or_else(|| self.unknown(&submission.kind))?;
-        let spec = submission.spec(about, now)?;
+        let mut spec = submission.spec(about, now)?;
         if let Some(handler) = handler {
             handler.check(&submission.input).await?;
+            spec.lane = handler.lane(&submission.input);
         }
-        Ok(spec)
+        Ok(Arc::new(spec))
     }
 
     /// A wish that cannot be granted now may have been granted before: its deadline has passed since, or its input is gone.

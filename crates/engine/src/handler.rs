@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raincheck_core::{Backoff, Json, Kind, Problem, ProblemType, Retry};
+use raincheck_core::{Backoff, Json, Kind, Lane, Openings, Problem, ProblemType, Retry};
 
 use crate::Context;
 
@@ -20,6 +20,19 @@ pub trait Handler: Send + Sync + 'static {
     async fn check(&self, input: &Json) -> Result<(), Problem> {
         let _ = input;
         Ok(())
+    }
+
+    /// The upstream that a job with this input needs, if it needs one: asked once, when the job is accepted. Its jobs wait
+    /// until [`Handler::openings`] has room for them.
+    fn lane(&self, input: &Json) -> Option<Lane> {
+        let _ = input;
+        None
+    }
+
+    /// How many more jobs of each lane could be run right now: asked before jobs are claimed, so that none holds a lease, a
+    /// place or a connection while its upstream would not take it.
+    fn openings(&self) -> Openings {
+        Openings::default()
     }
 
     /// Does the work and gives the result. May run more than once for a job: what must not be done twice belongs in
@@ -85,6 +98,12 @@ impl Failure {
     #[must_use]
     pub fn transient(detail: impl Into<String>) -> Self {
         Self { problem: Problem::new(ProblemType::HANDLER_FAILED, detail), retry: Retry::Backoff }
+    }
+
+    /// What it needs is closed, through no fault of the job: tried again after `wait`, at no cost to it.
+    #[must_use]
+    pub fn postponed(problem: Problem, wait: Duration) -> Self {
+        Self { problem, retry: Retry::Postpone(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)) }
     }
 
     /// It was asked to stop; what becomes of the job is decided by whoever asked.

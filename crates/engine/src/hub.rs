@@ -204,7 +204,11 @@ impl Observer for Hub {
         let anyone_follows = self.followed_count.load(Ordering::SeqCst) > 0;
         for change in changes {
             match change.event.body.event_type() {
-                EventType::Accepted | EventType::Released | EventType::LeaseLost | EventType::RetryScheduled => {
+                EventType::Accepted
+                | EventType::Released
+                | EventType::LeaseLost
+                | EventType::RetryScheduled
+                | EventType::Postponed => {
                     wake = true;
                 }
                 EventType::CancelRequested => {

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::{
@@ -69,7 +68,7 @@ impl Submission {
     ///
     /// # Errors
     /// If something is asked for that cannot be.
-    pub(crate) fn spec(&self, about: &About, now: Time) -> Result<Arc<Spec>, Problem> {
+    pub(crate) fn spec(&self, about: &About, now: Time) -> Result<Spec, Problem> {
         let invalid = |pointer: &str, detail: &str| Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer);
         let max_attempts = self.max_attempts.unwrap_or(about.max_attempts);
         if !(1..=MAX_ATTEMPTS_MAX).contains(&max_attempts) {
@@ -90,7 +89,7 @@ impl Submission {
         if self.deadline.is_some_and(|deadline| deadline <= run_at) {
             return Err(invalid("/deadline", "the deadline must be later than now and than run_at"));
         }
-        Ok(Arc::new(Spec {
+        Ok(Spec {
             kind: self.kind.clone(),
             queue: self.queue.clone().unwrap_or_else(|| QueueName::from(&self.kind)),
             priority: self.priority,
@@ -103,8 +102,9 @@ impl Submission {
             deadline: self.deadline,
             backoff: about.backoff,
             retention_ms: u64::try_from(retention.as_millis()).unwrap_or(u64::MAX),
+            lane: None,
             retry_of: self.retry_of,
-        }))
+        })
     }
 }
 

@@ -41,12 +41,18 @@ pub(crate) fn memory(tables: &mut Tables<'_>, numbers: &mut Numbers, memory: &mu
 }
 
 fn waiting(connection: &Connection, numbers: &mut Numbers, memory: &mut Memory) -> Result<(), Fault> {
-    let sql = "SELECT key, state, run_at, queue, kind, tenant, priority, deadline FROM live ORDER BY key";
+    let sql = "SELECT key, state, run_at, queue, kind, tenant, priority, deadline, lane FROM live ORDER BY key";
     let mut select = connection.prepare(sql)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let (key, state, run_at) = (column::key(row, 0)?, column::state(row, 1)?, column::time(row, 2)?);
-        let ids = LineIds { queue: row.get(3)?, kind: row.get(4)?, tenant: row.get(5)?, priority: row.get(6)? };
+        let ids = LineIds {
+            queue: row.get(3)?,
+            kind: row.get(4)?,
+            tenant: row.get(5)?,
+            lane: row.get(8)?,
+            priority: row.get(6)?,
+        };
         if state == State::Running {
             continue;
         }

@@ -1,13 +1,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use raincheck_core::{Kind, Line, Priority, QueueName, Spec, Tenant};
+use raincheck_core::{Kind, Lane, Line, Priority, QueueName, Spec, Tenant};
 use raincheck_store::StoreError;
 
 /// So many names there may be at most: they are never forgotten.
 pub(crate) const NAMES_MAX: usize = 100_000;
 
-/// The names of queues, kinds and tenants and their numbers, for all threads. Rows hold the number.
+/// The names of queues, kinds, tenants and lanes and their numbers, for all threads. Rows hold the number.
 #[derive(Debug, Default)]
 pub(crate) struct Names(RwLock<Known>);
 
@@ -24,6 +24,7 @@ struct Name {
     queue: QueueName,
     kind: Kind,
     tenant: Tenant,
+    lane: Lane,
 }
 
 /// The numbers of a [`Line`].
@@ -32,6 +33,8 @@ pub(crate) struct LineIds {
     pub(crate) queue: i64,
     pub(crate) kind: i64,
     pub(crate) tenant: i64,
+    /// 0 if the job needs no upstream.
+    pub(crate) lane: i64,
     pub(crate) priority: u8,
 }
 
@@ -47,6 +50,7 @@ impl Names {
             queue: name(ids.queue)?.queue.clone(),
             kind: name(ids.kind)?.kind.clone(),
             tenant: name(ids.tenant)?.tenant.clone(),
+            lane: if ids.lane == 0 { None } else { Some(name(ids.lane)?.lane.clone()) },
             priority: Priority::new(ids.priority).map_err(|error| StoreError::Unreadable(error.to_string()))?,
         })
     }
@@ -59,11 +63,11 @@ impl Names {
     fn push(&self, text: &str) -> Result<i64, StoreError> {
         let unreadable = |error: raincheck_core::NameError| StoreError::Unreadable(error.to_string());
         let kind: Kind = text.parse().map_err(unreadable)?;
-        let tenant = text.parse().map_err(unreadable)?;
+        let (tenant, lane) = (text.parse().map_err(unreadable)?, text.parse().map_err(unreadable)?);
         let mut known = self.write();
         let number = i64::try_from(known.names.len() + 1).unwrap_or(i64::MAX);
         known.numbers.insert(text.into(), number);
-        known.names.push(Name { queue: QueueName::from(&kind), kind, tenant });
+        known.names.push(Name { queue: QueueName::from(&kind), kind, tenant, lane });
         Ok(number)
     }
 
@@ -121,6 +125,7 @@ impl Numbers {
             line.queue == spec.queue
                 && line.kind == spec.kind
                 && line.tenant == spec.tenant
+                && line.lane == spec.lane
                 && line.priority == spec.priority
         };
         self.last.clone().filter(|(_, line)| same(line))

@@ -98,6 +98,7 @@ impl Writer<'_> {
             queue: self.number(spec.queue.as_str())?,
             kind: self.number(spec.kind.as_str())?,
             tenant: self.number(spec.tenant.as_str())?,
+            lane: spec.lane.as_ref().map_or(Ok(0), |lane| self.number(lane.as_str()))?,
             priority: spec.priority.number(),
         };
         Ok((ids, self.numbers.line(ids)?))
@@ -106,10 +107,13 @@ impl Writer<'_> {
     /// Whether the names of these new jobs are known, or there may be so many more.
     pub(crate) fn has_names_for<'s>(&self, specs: impl ExactSizeIterator<Item = &'s Spec>) -> bool {
         let room = NAMES_MAX.saturating_sub(self.numbers.len());
-        if 3 * specs.len() <= room {
+        if 4 * specs.len() <= room {
             return true;
         }
-        let names = specs.flat_map(|spec| [spec.queue.as_str(), spec.kind.as_str(), spec.tenant.as_str()]);
+        let names = specs.flat_map(|spec| {
+            let own = [spec.queue.as_str(), spec.kind.as_str(), spec.tenant.as_str()];
+            own.into_iter().chain(spec.lane.as_ref().map(|lane| lane.as_str()))
+        });
         names.filter(|name| self.numbers.get(name).is_none()).collect::<HashSet<_>>().len() <= room
     }
 

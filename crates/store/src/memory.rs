@@ -225,9 +225,9 @@ impl Inner {
         let next_due = self.ready.advance(now);
         let mut claims = Claims { jobs: Vec::new(), next_due };
         for want in &request.wants {
-            let mut given = 0;
+            let (mut given, mut openings) = (0, want.openings.clone());
             while given < want.max {
-                let Some((key, _)) = self.ready.take(&want.kind) else { break };
+                let Some((key, _)) = self.ready.take(&want.kind, &mut openings) else { break };
                 let command = Command::Claim { worker: request.worker.clone(), until: now.after(request.lease) };
                 let claimed = self.command(key, None, command, now, changes);
                 if let (Err(_), Some(entry)) = (&claimed, self.jobs.get(&key)) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use raincheck_core::{Fence, Job, Json, Kind, Problem, ProblemType, StepRecord, Time, Want};
+use raincheck_core::{Fence, Job, Json, Kind, Openings, Problem, ProblemType, StepRecord, Time, Want};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +153,7 @@ fn wants(api: &Api, kinds: Vec<Object<Wanted>>) -> Result<Vec<Want>, ApiError> {
         if !(1..=JOBS_MAX).contains(&max) {
             return Err(invalid(&format!("/kinds/{number}/max"), "max is from 1 to 256"));
         }
-        Ok(Want { kind, max: max as usize })
+        Ok(Want { kind, max: max as usize, openings: Openings::default() })
     };
     kinds.into_iter().enumerate().map(want).collect()
 }

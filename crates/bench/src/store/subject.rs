@@ -2,7 +2,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use raincheck_core::{Backoff, Dice, Ending, Json, Kind, Priority, QueueName, Spec, Tenant, Time, Want, WorkerId};
+use raincheck_core::{
+    Backoff, Dice, Ending, Json, Kind, Openings, Priority, QueueName, Spec, Tenant, Time, Want, WorkerId,
+};
 use raincheck_store::{ClaimRequest, Claimed, Finish, Idempotency, Limits, NewJob, Silent, Store};
 use raincheck_store_sqlite::{Options, SqliteStore};
 
@@ -53,7 +55,7 @@ pub(crate) fn job(template: &Spec, input: &Json, number: u64) -> NewJob {
     let tenant = template.tenant.as_str().parse().expect("a name");
     let kind: Kind = template.kind.as_str().parse().expect("a name");
     let queue = QueueName::from(&kind);
-    let spec = Spec { created_at: now, run_at: now, tenant, kind, queue, labels: [].into(), ..*template };
+    let spec = Spec { created_at: now, run_at: now, tenant, kind, queue, lane: None, labels: [].into(), ..*template };
     let half = |seed: u64| u128::from(mix(number ^ seed));
     let key = half(0x51) << 64 | half(0x72);
     let idempotency = Some(Idempotency { key, fingerprint: half(0x93) << 64 | half(0xb4) });
@@ -75,6 +77,7 @@ pub(crate) fn template() -> Spec {
         backoff: Backoff::default(),
         retention_ms: 7 * 24 * 3_600_000,
         retry_of: None,
+        lane: None,
     }
 }
 
@@ -101,7 +104,7 @@ impl Subject for Jobs {
     }
 
     async fn claim(&self, max: usize) -> Vec<Claimed> {
-        let wants = vec![Want { kind: template().kind, max }];
+        let wants = vec![Want { kind: template().kind, max, openings: Openings::default() }];
         let request = ClaimRequest { worker: WorkerId::new("bench"), wants, lease: Duration::from_secs(600) };
         self.0.claim(request, now()).await.expect("a claim is answered").jobs
     }

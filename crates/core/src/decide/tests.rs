@@ -54,6 +54,19 @@ fn failed() -> Ending {
     Ending::Failed { problem: Problem::new(ProblemType::HANDLER_FAILED, "no"), retry: Retry::Backoff }
 }
 
+fn postponed() -> Ending {
+    let problem = Problem::new(ProblemType::HANDLER_FAILED, "closed");
+    Ending::Failed { problem, retry: Retry::Postpone(70) }
+}
+
+#[test]
+fn a_postponed_job_waits_at_no_cost() {
+    let running = apply(&accepted(), claim(1_000), 0);
+    let waiting = apply(&running, finish(1, postponed()), 10);
+    assert_eq!((waiting.state, waiting.failures, waiting.run_at), (State::Waiting, 0, at(80)));
+    assert_eq!(apply(&waiting, claim(1_000), 80).state, State::Running);
+}
+
 #[test]
 fn a_failure_is_followed_by_another_attempt_until_none_is_left() {
     let mut life = accepted();
@@ -136,6 +149,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     let ending = prop_oneof![
         Just(Ending::Completed(Json::null())),
         Just(failed()),
+        Just(postponed()),
         Just(Ending::Cancelled),
         Just(Ending::Expired),
         Just(Ending::Released),

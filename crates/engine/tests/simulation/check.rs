@@ -47,7 +47,7 @@ fn one_attempt_at_a_time(log: &[Event]) -> bool {
     let mut running = false;
     log.iter().all(|event| match &event.body {
         EventBody::Started(_) => !std::mem::replace(&mut running, true),
-        EventBody::RetryScheduled(..) | EventBody::LeaseLost(_) | EventBody::Released(_) => {
+        EventBody::RetryScheduled(..) | EventBody::Postponed(..) | EventBody::LeaseLost(_) | EventBody::Released(_) => {
             std::mem::replace(&mut running, false)
         }
         EventBody::Progress(_) | EventBody::Output(_) | EventBody::Step(_) | EventBody::CancelRequested(_) => running,

@@ -59,6 +59,7 @@ impl Screen {
             Some(EventBody::Output(output)) if !self.console.json => self.output(output.as_str())?,
             Some(EventBody::Step(step)) => self.note(&format!("step {} done", harmless(&step.name))),
             Some(EventBody::RetryScheduled(problem, run_at)) => self.retry(problem, event.attempt, *run_at, event.at),
+            Some(EventBody::Postponed(problem, run_at)) => self.postponed(problem, *run_at, event.at),
             Some(EventBody::LeaseLost(worker)) => self.queued_again(&format!(
                 "attempt {} lost its lease (worker {} died or stalled); the job waits for another",
                 event.attempt,
@@ -140,6 +141,12 @@ impl Screen {
         let what = format!("{}: {}", harmless(&problem.title), harmless(&problem.detail));
         self.note(&format!("attempt {attempt} failed: {what}; next attempt in {wait}"));
         self.spin("waiting for the next attempt".to_owned());
+    }
+
+    /// Said once for all the times in a row: a provider may be closed for hours.
+    fn postponed(&mut self, problem: &Problem, run_at: Time, now: Time) {
+        let wait = show::length(run_at.since(now));
+        self.spin(format!("waiting {wait}: {}", harmless(&problem.detail)));
     }
 
     fn queued_again(&mut self, what: &str) {

@@ -10,10 +10,10 @@ use crate::table::column;
 pub(crate) const COLUMNS: &str = "accepted.random, accepted.queue, accepted.kind, accepted.tenant, accepted.priority, \
      accepted.created_at, accepted.accepted_at, accepted.run_at, accepted.max_attempts, accepted.timeout_ms, \
      accepted.backoff_base_ms, accepted.backoff_cap_ms, accepted.retention_ms, accepted.deadline, accepted.retry_of, \
-     accepted.labels";
+     accepted.labels, accepted.lane";
 
 /// How many columns these are.
-pub(crate) const WIDTH: usize = 16;
+pub(crate) const WIDTH: usize = 17;
 
 /// What was asked for, as a row holds it.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ impl Request {
                 queue: row.get(at + 1)?,
                 kind: row.get(at + 2)?,
                 tenant: row.get(at + 3)?,
+                lane: row.get(at + 16)?,
                 priority: row.get(at + 4)?,
             },
             created_at,
@@ -64,6 +65,7 @@ impl Request {
         Ok(Spec {
             kind: line.kind,
             queue: line.queue,
+            lane: line.lane,
             priority: line.priority,
             tenant: line.tenant,
             labels: labels.unwrap_or_default(),
@@ -123,7 +125,7 @@ impl<'c> Accepted<'c> {
         Ok(Self {
             insert: connection.prepare(
                 "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                 ?16, ?17, ?18)",
+                 ?16, ?17, ?18, ?19)",
             )?,
             delete: connection.prepare("DELETE FROM accepted WHERE key = ?1")?,
             owner: connection.prepare("SELECT random, tenant FROM accepted WHERE key = ?1")?,
@@ -152,6 +154,7 @@ impl<'c> Accepted<'c> {
             texts.retry_of,
             texts.labels,
             input.as_str(),
+            line.lane,
         ])?;
         Ok(())
     }

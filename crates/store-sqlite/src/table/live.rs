@@ -48,7 +48,7 @@ impl<'c> Live<'c> {
         let from = "FROM live JOIN accepted USING (key) WHERE live.key = ?1";
         Ok(Self {
             insert: connection.prepare(
-                "INSERT INTO live VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 1, 0, 0, NULL, NULL, NULL, NULL, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO live VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 1, 0, 0, NULL, NULL, NULL, NULL, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?,
             update: connection.prepare(
                 "UPDATE live SET state = ?2, attempt = ?3, failures = ?4, lease_losses = ?5, fence = ?6, run_at = ?7, \
@@ -80,6 +80,7 @@ impl<'c> Live<'c> {
             line.tenant,
             line.priority,
             deadline.map(Time::as_millis),
+            line.lane,
         ])?;
         Ok(())
     }

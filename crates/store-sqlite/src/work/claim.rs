@@ -56,9 +56,9 @@ impl Work for Claim {
         let next_due = writer.memory.ready().advance(self.now);
         let mut jobs = Vec::new();
         for want in &self.request.wants {
-            let mut given = 0;
+            let (mut given, mut openings) = (0, want.openings.clone());
             while given < want.max {
-                let taken = writer.memory.ready().take(&want.kind);
+                let taken = writer.memory.ready().take(&want.kind, &mut openings);
                 let Some((key, line)) = taken else { break };
                 match writer.read_waiting(key) {
                     Ok((job, before)) => {

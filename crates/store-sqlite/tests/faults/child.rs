@@ -5,7 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck_core::{Backoff, Dice, Ending, Json, Life, Priority, Refusal, Spec, Tenant, Time, Want, WorkerId};
+use raincheck_core::{
+    Backoff, Dice, Ending, Json, Life, Openings, Priority, Refusal, Spec, Tenant, Time, Want, WorkerId,
+};
 use raincheck_store::{Acceptance, ClaimRequest, Claimed, Finish, NewJob, Silent, Store, StoreError};
 use raincheck_store_sqlite::{Options, SqliteStore};
 
@@ -44,6 +46,7 @@ pub(crate) fn job(bytes: usize) -> NewJob {
         backoff: Backoff::default(),
         retention_ms: 3_600_000,
         retry_of: None,
+        lane: None,
     };
     let input = Json::from(serde_json::json!("x".repeat(bytes)));
     NewJob { spec: Arc::new(spec), input, random: 42, idempotency: None }
@@ -54,7 +57,7 @@ pub(crate) async fn accept(store: &impl Store, count: usize) -> Result<Vec<Accep
 }
 
 pub(crate) async fn claim(store: &impl Store, max: usize, now: Time) -> Result<Vec<Claimed>, StoreError> {
-    let wants = vec![Want { kind: "echo".parse().unwrap(), max }];
+    let wants = vec![Want { kind: "echo".parse().unwrap(), max, openings: Openings::default() }];
     let request = ClaimRequest { worker: WorkerId::new("w1"), wants, lease: Duration::from_secs(30) };
     Ok(store.claim(request, now).await?.jobs)
 }

@@ -3,12 +3,32 @@
 use std::time::Duration;
 
 use raincheck_core::{
-    Ending, EventType, JobId, LEASE_LOSSES_MAX, Note, Outcome, Progress, Refusal, Retry, State, StepRecord,
+    Ending, EventType, JobId, LEASE_LOSSES_MAX, Note, Outcome, Progress, Refusal, Retry, Spec, State, StepRecord,
 };
 use serde_json::json;
 
 use super::Backend;
-use super::world::{LEASE, World, completed, failed, problem, worker};
+use super::world::{LEASE, World, completed, failed, problem, spec, worker};
+
+/// A job that found its upstream closed waits as long as it is told to, as often as it must, and loses no attempt.
+pub async fn a_postponed_job_comes_back_at_no_cost(backend: &dyn Backend) {
+    let mut world = World::new(backend).await;
+    let id = world.submit(Spec { max_attempts: 1, ..spec() }).await.id;
+    for _ in 0..3 {
+        let running = world.start().await;
+        let life = world.finish(&running, failed(Retry::Postpone(60_000))).await.unwrap();
+        assert_eq!(
+            (life.state, life.failures, life.run_at),
+            (State::Waiting, 0, world.now.after(Duration::from_secs(60)))
+        );
+        world.pass(Duration::from_secs(59));
+        assert!(world.claim(1).await.is_empty());
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.job(id).await.life.attempt, 3);
+    let last = world.start().await;
+    assert_eq!(world.finish(&last, completed()).await.unwrap().state, State::Completed);
+}
 
 /// An attempt that lost its lease can change nothing.
 pub async fn a_stale_token_changes_nothing(backend: &dyn Backend) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raincheck_core::{LOWER_PRIORITY_SHARE, Place, Priority, Spec, State, Tenant, Time, Want};
+use raincheck_core::{LOWER_PRIORITY_SHARE, Lane, Openings, Place, Priority, Spec, State, Tenant, Time, Want};
 
 use super::Backend;
 use super::world::{LEASE, START, World, input, new, spec, worker};
@@ -39,12 +39,32 @@ pub async fn only_wanted_kinds_are_given_and_no_more_than_wanted(backend: &dyn B
     for kind in ["a", "a", "a", "b", "c"] {
         world.submit(of(kind)).await;
     }
-    let wants = [("a", 2), ("b", 5), ("d", 1)].map(|(kind, max)| Want { kind: kind.parse().unwrap(), max }).to_vec();
+    let wants = [("a", 2), ("b", 5), ("d", 1)]
+        .map(|(kind, max)| Want { kind: kind.parse().unwrap(), max, openings: Openings::default() })
+        .to_vec();
     let request = ClaimRequest { worker: worker("w1"), wants, lease: LEASE };
     let claims = world.store.claim(request, world.now).await.unwrap();
     let kinds: Vec<&str> = claims.jobs.iter().map(|claimed| claimed.job.spec.kind.as_str()).collect();
     assert_eq!(kinds, ["a", "a", "b"]);
     assert_eq!(world.store.waiting(), 2);
+}
+
+/// A job whose upstream would not take it now is not leased, and holds up nobody behind it.
+pub async fn a_closed_lane_is_not_given_and_holds_up_no_other(backend: &dyn Backend) {
+    let world = World::new(backend).await;
+    let of = |lane: Option<&str>| Spec { lane: lane.map(|lane| lane.parse().unwrap()), ..spec() };
+    for lane in [Some("shut"), Some("narrow"), Some("narrow"), Some("new"), Some("new"), None] {
+        world.submit(of(lane)).await;
+    }
+    let known = [("shut".parse().unwrap(), 0), ("narrow".parse().unwrap(), 1)].into();
+    let wants = vec![Want { kind: spec().kind, max: 9, openings: Openings { known, other: 1 } }];
+    let request = ClaimRequest { worker: worker("w1"), wants, lease: LEASE };
+    let claims = world.store.claim(request, world.now).await.unwrap();
+    let mut lanes: Vec<_> =
+        claims.jobs.iter().map(|claimed| claimed.job.spec.lane.as_ref().map(Lane::as_str)).collect();
+    lanes.sort_unstable();
+    assert_eq!(lanes, [None, Some("narrow"), Some("new")]);
+    assert_eq!(world.store.waiting(), 3);
 }
 
 /// Pausing holds what waits, and lets what runs end.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::{
-    Dice, Ending, Fence, JobId, Note, Priority, Progress, Retry, Spec, StepRecord, Time, Want, WorkerId,
+    Dice, Ending, Fence, JobId, Note, Openings, Priority, Progress, Retry, Spec, StepRecord, Time, Want, WorkerId,
 };
 use serde_json::json;
 
@@ -107,6 +107,7 @@ impl Run {
             queue: pick(chance, &["echo", "slow", "fast"]).parse().unwrap(),
             priority: Priority::new(u8::try_from(chance.below(10)).unwrap()).unwrap(),
             tenant: pick(chance, &["default", "a", "b"]).parse().unwrap(),
+            lane: chance.one_in(3).then(|| pick(chance, &["wide", "narrow", "new"]).parse().unwrap()),
             created_at: self.now,
             run_at: self.now.after(Duration::from_millis(later)),
             deadline: deadline.map(|wait| self.now.after(Duration::from_millis(wait))),
@@ -137,7 +138,10 @@ impl Run {
     async fn claim(&mut self) {
         let mut wants = Vec::new();
         for kind in ["echo", "scan"] {
-            wants.push(Want { kind: kind.parse().unwrap(), max: usize::try_from(self.chance.below(4)).unwrap() });
+            let mut upto = |most| usize::try_from(self.chance.below(most)).unwrap();
+            let known = [("wide".parse().unwrap(), 9), ("narrow".parse().unwrap(), upto(2))].into();
+            let openings = Openings { known, other: upto(3) };
+            wants.push(Want { kind: kind.parse().unwrap(), max: upto(4), openings });
         }
         let lease = Duration::from_millis(1_000 + self.chance.below(5_000));
         let request = ClaimRequest { worker: self.worker(), wants, lease };
@@ -166,9 +170,10 @@ impl Run {
 
     async fn finish(&mut self) {
         let Some((job, fence)) = self.lease() else { return };
-        let retry = match self.chance.below(3) {
+        let retry = match self.chance.below(4) {
             0 => Retry::Backoff,
             1 => Retry::After(Duration::from_millis(self.chance.below(3_000))),
+            2 => Retry::Postpone(u32::try_from(self.chance.below(3_000)).unwrap()),
             _ => Retry::Never,
         };
         let ending = match self.chance.below(8) {

@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use raincheck_core::{
-    Backoff, Dice, Ending, Event, EventType, Job, JobId, Json, Life, Note, Outcome, Priority, Problem, ProblemType,
-    Refusal, Retry, Spec, State, Time, Want, WorkerId,
+    Backoff, Dice, Ending, Event, EventType, Job, JobId, Json, Life, Note, Openings, Outcome, Priority, Problem,
+    ProblemType, Refusal, Retry, Spec, State, Time, Want, WorkerId,
 };
 use serde_json::json;
 
@@ -51,6 +51,7 @@ pub(super) fn spec() -> Spec {
         backoff: Backoff { base_ms: 1_000, cap_ms: 8_000 },
         retention_ms: 3_600_000,
         retry_of: None,
+        lane: None,
     }
 }
 
@@ -130,7 +131,7 @@ impl World {
     }
 
     pub(super) async fn claim_as(&self, name: &str, max: usize) -> Vec<Claimed> {
-        let wants = vec![Want { kind: spec().kind, max }];
+        let wants = vec![Want { kind: spec().kind, max, openings: Openings::default() }];
         self.store.claim(ClaimRequest { worker: worker(name), wants, lease: LEASE }, self.now).await.unwrap().jobs
     }
 
