@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use raincheck_core::ProblemType;
@@ -17,11 +17,18 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>();
     let route = path.and_then(|path| api.metrics.route(path.as_str())).unwrap_or("unmatched");
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     let may_be_cached = matches!(route, "/openapi.json");
     let mut response = match check(&api, &request) {
         Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+        Err(error) => {
+            // What follows on the connection may not be what its sender thinks.
+            let mut response = error.into_response();
+            if version == Version::HTTP_11 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -35,8 +42,11 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
 fn check(api: &Api, request: &Request) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(header::HOST).into_iter();
     let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(malformed("a request has one Host header".to_owned()));
+    let is_named = host.is_some_and(|host| !host.is_empty()) || request.uri().authority().is_some();
+    if hosts.next().is_some() || (!is_named && request.version() == Version::HTTP_11) {
+        return Err(malformed(
+            "a request has one Host header, which names the server (RFC 9112, section 3.2)".to_owned(),
+        ));
     }
     if api.settings.keyless && !(is_local_host(request.uri(), host) && is_local_origin(request.headers())) {
         let detail = "a server without keys answers only on localhost and only to pages from there; \

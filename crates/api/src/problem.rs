@@ -77,6 +77,7 @@ pub(crate) fn status(class: Class) -> StatusCode {
         Class::Gone => StatusCode::GONE,
         Class::Conflict => StatusCode::CONFLICT,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Class::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Class::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Class::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Class::Throttled => StatusCode::TOO_MANY_REQUESTS,
@@ -123,6 +124,18 @@ impl ApiError {
     /// When to come back, if that helps.
     pub(crate) fn wait(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// A whole answer of HTTP/1.1 that ends its connection, for clients whose request cannot be read.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
+        let wait = self.0.retry_after.map(|wait| format!("retry-after: {}\r\n", wait.as_secs())).unwrap_or_default();
+        let head = format!(
+            "HTTP/1.1 {}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\n{wait}connection: close\r\n\r\n",
+            self.0.status,
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
     }
 
     /// As it is told to a client.

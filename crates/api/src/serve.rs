@@ -1,8 +1,9 @@
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
+use raincheck_core::ProblemType;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,19 +11,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ApiSettings;
+use crate::problem::ApiError;
 
 mod connection;
 mod patience;
+mod refusal;
 mod streams;
 
 /// How long to wait before accepting again after it failed, for example because the process has no file descriptor left.
 const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(50);
 
+/// When to come back to a server with as many connections as it takes: one that is done with is closed within seconds.
+const TOO_MANY_RETRY_AFTER: Duration = Duration::from_secs(2);
+
 /// What a connection above the limit is told, before it is closed.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-    retry-after: 2\r\nconnection: close\r\n\r\n\
-    {\"type\":\"urn:raincheck:problem:overloaded\",\"title\":\"The server has too much to do\",\"status\":503,\
-    \"detail\":\"as many connections are open as the server takes; come back in a few seconds\",\"outcome\":\"rejected\"}";
+static TOO_MANY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let detail = "as many connections are open as the server takes; come back in a few seconds";
+    ApiError::new(ProblemType::OVERLOADED, detail).retry_after(TOO_MANY_RETRY_AFTER).bytes()
+});
 
 /// Serves connections until `closing` is cancelled, and then until the requests under way have ended, but no longer than
 /// [`ApiSettings::stop_grace`].
@@ -84,5 +90,5 @@ async fn accept_failed(error: &io::Error) {
 
 /// Never waits: a fresh socket takes so few bytes at once, or the client does without them.
 async fn turn_away(mut stream: TcpStream) {
-    let _ = tokio::time::timeout(Duration::ZERO, stream.write_all(TOO_MANY)).await;
+    let _ = tokio::time::timeout(Duration::ZERO, stream.write_all(&TOO_MANY)).await;
 }

@@ -189,7 +189,10 @@ async fn a_job_is_not_done_anew_with_other_wishes() {
     }
     let unsized_body = |pieces: &'static [&'static str]| {
         let pieces = pieces.iter().map(|piece| Ok::<_, std::convert::Infallible>(*piece));
-        Request::post(&path).body(Body::from_stream(futures_util::stream::iter(pieces))).unwrap()
+        Request::post(&path)
+            .header("host", "localhost")
+            .body(Body::from_stream(futures_util::stream::iter(pieces)))
+            .unwrap()
     };
     assert_eq!(server.send(unsized_body(&["", "{}"])).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(server.send(unsized_body(&[""])).await.status, StatusCode::ACCEPTED);

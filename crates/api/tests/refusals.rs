@@ -76,7 +76,7 @@ async fn a_body_of_unknown_length_is_read_no_further_than_allowed() {
     let settings = ApiSettings { keyless: true, body_bytes_max: 2_000, ..ApiSettings::default() };
     let server = Server::with(settings, Limits::default()).await;
     let endless = stream::repeat_with(|| Ok::<_, std::convert::Infallible>(vec![b' '; 100]));
-    let request = Request::post("/v1/jobs").header("content-type", "application/json");
+    let request = Request::post("/v1/jobs").header("host", "localhost").header("content-type", "application/json");
     let reply = server.send(request.body(Body::from_stream(endless)).unwrap()).await;
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
@@ -85,7 +85,10 @@ async fn a_body_of_unknown_length_is_read_no_further_than_allowed() {
 async fn bodies_in_pieces_are_put_together() {
     let server = Server::keyless().await;
     let pieces = [r#"{"kind": "#, r#""echo","#, r#" "input": 7}"#].map(Ok::<_, std::convert::Infallible>);
-    let request = Request::post("/v1/jobs").header("content-type", "application/json").header("prefer", "wait=10");
+    let request = Request::post("/v1/jobs")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .header("prefer", "wait=10");
     let reply = server.send(request.body(Body::from_stream(stream::iter(pieces))).unwrap()).await;
     assert_eq!((reply.status, &reply.json()["result"]), (StatusCode::OK, &json!(7)));
 }
@@ -94,7 +97,7 @@ async fn bodies_in_pieces_are_put_together() {
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let server = Server::keyless().await;
     let never = stream::pending::<Result<Vec<u8>, std::convert::Infallible>>();
-    let request = Request::post("/v1/jobs").header("content-type", "application/json");
+    let request = Request::post("/v1/jobs").header("host", "localhost").header("content-type", "application/json");
     let began = tokio::time::Instant::now();
     let reply = server.send(request.body(Body::from_stream(never)).unwrap()).await;
     assert_eq!(reply.status, StatusCode::REQUEST_TIMEOUT);

@@ -226,6 +226,9 @@ pub(crate) fn request(method: Method, path: &str, headers: &[(&str, &str)], body
     if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
         request = request.header("content-type", "application/json");
     }
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "localhost");
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

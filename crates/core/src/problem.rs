@@ -44,6 +44,8 @@ pub enum Class {
     Conflict,
     /// The request is larger than is taken.
     TooLarge,
+    /// The head of the request is larger than is taken.
+    HeadTooLarge,
     /// The request is in a format that is not read here.
     UnsupportedMedia,
     /// The request did not arrive in time.
@@ -114,6 +116,8 @@ catalogue! {
     LEASE_LOST = "lease-lost", Conflict, "The lease is lost";
     /// The body is larger than the limit.
     BODY_TOO_LARGE = "body-too-large", TooLarge, "The request body is too large";
+    /// The head of the request has more headers or bytes than the limit.
+    HEAD_TOO_LARGE = "head-too-large", HeadTooLarge, "The head of the request is too large";
     /// The body is not JSON by its Content-Type.
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", UnsupportedMedia, "The request body must be JSON";
     /// The body did not arrive in time.

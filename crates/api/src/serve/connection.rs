@@ -12,13 +12,14 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::patience::Patience;
+use super::refusal::{Refusals, TOO_SLOW};
 use super::streams::{Streamed, Streams};
 use crate::ApiSettings;
 
 /// Headers of a request, in number.
-const HEADERS_MAX: usize = 100;
+pub(super) const HEADERS_MAX: usize = 100;
 /// Headers of a request, in bytes.
-const HEADER_BYTES_MAX: u32 = 32 * 1024;
+pub(super) const HEADER_BYTES_MAX: u32 = 32 * 1024;
 /// What is read ahead of a request, and written ahead of a client that reads slowly.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests at once on an HTTP/2 connection.
@@ -42,31 +43,48 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSettings>, closing: CancellationToken) {
     // Answers are small and written whole: there is nothing to gain from waiting for more.
     let _ = stream.set_nodelay(true);
+    let mut begun = false;
     let version = tokio::select! {
         biased;
-        version = tokio::time::timeout(settings.header_timeout, version(&stream)) => version,
+        version = tokio::time::timeout(settings.header_timeout, version(&stream, &mut begun)) => version,
         () = closing.cancelled() => return,
     };
-    let Ok(Some(version)) = version else { return };
-    let io = TokioIo::new(Patience::new(stream, settings.write_timeout));
+    let stream = Patience::new(stream, settings.write_timeout);
     let result = match version {
-        Version::Http1 => {
-            let service = TowerToHyperService::new(router);
-            let mut connection = pin!(http1(&settings).serve_connection(io, service));
-            tokio::select! {
-                result = connection.as_mut() => result,
-                () = closing.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        }
+        Ok(Some(Version::Http1)) => serve_http1(stream, router, &settings, &closing).await,
         // Boxed, so that the many connections of HTTP/1.1 do not pay for its size.
-        Version::Http2 => Box::pin(serve_http2(io, router, &settings, &closing)).await,
+        Ok(Some(Version::Http2)) => Box::pin(serve_http2(TokioIo::new(stream), router, &settings, &closing)).await,
+        Err(_) if begun => return stream.last_words(&TOO_SLOW),
+        Ok(None) | Err(_) => return,
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+async fn serve_http1(
+    stream: Patience,
+    router: Router,
+    settings: &ApiSettings,
+    closing: &CancellationToken,
+) -> hyper::Result<()> {
+    let io = TokioIo::new(Refusals::new(stream));
+    let mut connection = http1(settings).serve_connection(io, TowerToHyperService::new(router));
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = closing.cancelled() => {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    if result.as_ref().is_err_and(hyper::Error::is_timeout) {
+        let parts = connection.into_parts();
+        // Who has sent nothing waits for no answer: it keeps the connection for its next request.
+        if !parts.read_buf.is_empty() {
+            parts.io.into_inner().into_inner().last_words(&TOO_SLOW);
+        }
+    }
+    result
 }
 
 /// Over HTTP/2 hyper has no limit for the head of a request or for idling: both show as a connection without a stream.
@@ -109,7 +127,8 @@ enum Version {
 
 /// Which version the client speaks, by its first bytes, which are left where they are; `None` if it went away. HTTP/2 begins
 /// with a preface that is no request of HTTP/1.1, and is waited for whole: hyper would wait for the rest of it for ever.
-async fn version(stream: &TcpStream) -> Option<Version> {
+/// Tells in `begun` whether anything came.
+async fn version(stream: &TcpStream, begun: &mut bool) -> Option<Version> {
     let mut first = [0; PREFACE.len()];
     let mut again = LOOK_AGAIN_AFTER;
     loop {
@@ -117,6 +136,7 @@ async fn version(stream: &TcpStream) -> Option<Version> {
             0 => return None,
             _ if first == *PREFACE => return Some(Version::Http2),
             length if PREFACE.starts_with(&first[..length]) => {
+                *begun = true;
                 // Peeking again would return the same at once.
                 tokio::time::sleep(again).await;
                 again *= 2;
