@@ -48,7 +48,7 @@ impl JsonBody {
     fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
         self.held += bytes;
         let before = self.api.bodies.0.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > self.api.settings.bodies_bytes_max { Err(StoreError::Overloaded.into()) } else { Ok(()) }
+        if before + bytes > self.api.settings.bodies_bytes_max { Err(StoreError::OVERLOADED.into()) } else { Ok(()) }
     }
 
     /// Reads a body to its end, within the limits of size and time.

@@ -2,13 +2,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use raincheck_core::{Problem, ProblemType};
+use raincheck_core::{Misfit, Problem, ProblemType};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
-use serde_path_to_error::Segment;
 
 /// How deep arrays and objects of an input may be nested.
 pub(crate) const DEPTH_MAX: usize = 64;
@@ -69,29 +68,12 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -
     // Read once more, only now keeping track of where: requests are mostly good.
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer) {
-        Ok(_) => Problem::new(ProblemType::INVALID_REQUEST, without_position(&error.to_string())),
+        Ok(_) => Problem::new(ProblemType::INVALID_REQUEST, error.to_string()),
         Err(error) => {
-            let pointer = pointer(error.path());
-            Problem::new(ProblemType::INVALID_REQUEST, without_position(&error.into_inner().to_string())).at(pointer)
+            let Misfit { pointer, detail } = Misfit::new("", &error);
+            Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer)
         }
     }
-}
-
-/// A path as a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
-fn without_position(message: &str) -> &str {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }
 
 /// Whether valid JSON text nests no deeper than [`DEPTH_MAX`].
@@ -114,9 +96,51 @@ pub(crate) fn is_shallow(text: &str) -> bool {
     true
 }
 
+/// Whether each half of a surrogate pair that valid JSON text writes as an escape (`\\ud83d\\ude00`) has its other half. One
+/// alone is no character: many languages cannot read such a string, and those that can lose it when they write it.
+pub(crate) fn has_whole_characters(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    let mut high = false;
+    while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {
+        let (escape, follows) = (&rest[place..], high);
+        let unit = match escape {
+            [_, b'u', digits @ ..] if digits.len() >= 4 => {
+                std::str::from_utf8(&digits[..4]).ok().and_then(|digits| u16::from_str_radix(digits, 16).ok())
+            }
+            _ => None,
+        };
+        let is_low = unit.is_some_and(|unit| (0xDC00..0xE000).contains(&unit));
+        if follows != (is_low && place == 0) || (is_low && place > 0) {
+            return false;
+        }
+        high = unit.is_some_and(|unit| (0xD800..0xDC00).contains(&unit));
+        rest = &escape[if unit.is_some() { 6 } else { 2 }.min(escape.len())..];
+    }
+    !high
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_character_is_noticed() {
+        for good in
+            [r#""\ud83d\ude00""#, r#""\u00e9 \\ud83d \n""#, r#""\\""#, "\"ä😀\"", r#""\ud83d\ude00\ud83d\ude00x""#]
+        {
+            assert!(serde_json::from_str::<String>(good).is_ok() && has_whole_characters(good), "{good}");
+        }
+        for bad in [
+            r#""\ud83d""#,
+            r#""\ude00""#,
+            r#""\ud83dx\ude00""#,
+            r#""\ud83d\ud83d\ude00""#,
+            r#""\ud83d\n""#,
+            r#""\ud83dx\u0041""#,
+        ] {
+            assert!(serde_json::from_str::<String>(bad).is_err() && !has_whole_characters(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn brackets_in_strings_do_not_nest() {

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 /// The media type of problems (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
-/// When to come back to a server that has too much to write: it writes what waits many times a second.
-const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Nobody is told to come back later than this because the server has much to write.
+const OVERLOADED_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// When to come back to a server that is stopping: by then another has taken over, or it has started again.
 const STOPPING_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -164,9 +164,9 @@ impl From<StoreError> for ApiError {
     /// What a store says of itself is for the operator's log; the client learns what it means for the request.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Overloaded => {
+            StoreError::Overloaded(wait) => {
                 let detail = "more is being asked than the store can take just now; come back after Retry-After";
-                Self::new(ProblemType::OVERLOADED, detail).retry_after(OVERLOADED_RETRY_AFTER)
+                Self::new(ProblemType::OVERLOADED, detail).retry_after(wait.min(OVERLOADED_RETRY_AFTER_MAX))
             }
             StoreError::Stopped => {
                 let detail = "the server is about to stop; come back after Retry-After";
@@ -250,7 +250,7 @@ mod tests {
     fn only_an_unknown_outcome_is_told_as_one() {
         let outcome = |error: StoreError| ApiError::from(error).0.outcome;
         assert_eq!(outcome(StoreError::Unknown("EIO".into())), Outcome::Unknown);
-        for error in [StoreError::Overloaded, StoreError::Full, StoreError::Stopped] {
+        for error in [StoreError::OVERLOADED, StoreError::Full, StoreError::Stopped] {
             assert_eq!(outcome(error), Outcome::Rejected);
         }
     }

@@ -173,7 +173,7 @@ impl Engine {
             Acceptance::QuotaReached { waiting, limit } => {
                 Err(SubmitError::Quota { waiting, limit, retry_after: self.retry_after(kind, 1) })
             }
-            Acceptance::KeysExhausted => Err(SubmitError::Store(StoreError::Overloaded)),
+            Acceptance::KeysExhausted => Err(SubmitError::Store(StoreError::OVERLOADED)),
         }
     }
 

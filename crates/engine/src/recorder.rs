@@ -132,7 +132,7 @@ impl Recorder {
         let jobs: Vec<_> = appends.iter().map(|append| append.job).collect();
         let result = loop {
             match self.0.store.append(appends.clone(), self.0.clock.now()).await {
-                Err(StoreError::Overloaded | StoreError::Full) => tokio::time::sleep(RETRY_AFTER).await,
+                Err(StoreError::Overloaded(_) | StoreError::Full) => tokio::time::sleep(RETRY_AFTER).await,
                 result => break result,
             }
         };

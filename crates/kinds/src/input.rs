@@ -1,4 +1,4 @@
-use raincheck_core::{Json, Problem, ProblemType};
+use raincheck_core::{Json, Misfit, Problem, ProblemType};
 use serde::de::DeserializeOwned;
 
 /// Reads a job's input as `T`.
@@ -8,30 +8,9 @@ use serde::de::DeserializeOwned;
 pub(crate) fn read<T: DeserializeOwned>(input: &Json) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(input.as_str());
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        Problem::new(ProblemType::INVALID_INPUT, without_position(&error.into_inner().to_string())).at(pointer)
+        let Misfit { pointer, detail } = Misfit::new("/input", &error);
+        Problem::new(ProblemType::INVALID_INPUT, detail).at(pointer)
     })
-}
-
-/// The path within the input as a JSON pointer (RFC 6901) within the request.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut pointer = String::from("/input");
-    for segment in path {
-        match segment {
-            serde_path_to_error::Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            serde_path_to_error::Segment::Map { key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            _ => {}
-        }
-    }
-    pointer
-}
-
-/// serde tells line and column within the input, which whoever sent the whole request cannot use.
-fn without_position(message: &str) -> &str {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }
 
 #[cfg(test)]

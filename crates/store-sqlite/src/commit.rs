@@ -1,6 +1,6 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use raincheck_store::{Observer, StoreError};
 use rusqlite::ErrorCode;
@@ -54,10 +54,12 @@ impl Committer<'_> {
         let mut batch = Vec::new();
         let mut open = true;
         while open && let Ok(first) = calls.recv() {
+            let begun = now();
             open = gather(first, calls, &mut batch);
             self.commit(&mut batch);
             let bytes = batch.iter().map(|call| call.bytes()).sum();
-            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.backlog.remove(batch.len(), bytes);
+            self.shared.backlog.observe(batch.len(), begun.elapsed());
             batch.drain(..).for_each(AnyCall::answer);
             if self.shared.has_failed() {
                 break;
@@ -98,7 +100,7 @@ impl Committer<'_> {
                 }
                 Err(Setback::Busy) => {
                     tracing::warn!("another process holds the database");
-                    refuse(batch, &StoreError::Overloaded, |_| true);
+                    refuse(batch, &StoreError::OVERLOADED, |_| true);
                 }
                 Err(Setback::Unknown(error)) => {
                     self.shared.fail(&error.to_string());
@@ -185,6 +187,14 @@ impl Committer<'_> {
     fn has_space(&self) -> bool {
         self.directory.free_space().is_none_or(|free| free >= self.free_space_min)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a commit takes is told to who comes too early, and decides nothing"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Collects what waits, within the bounds of a batch; whether there will be more.

@@ -72,7 +72,7 @@ impl Keys {
 fn written(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full,
-        Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Overloaded,
+        Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::OVERLOADED,
         _ => StoreError::Unknown(error.to_string()),
     }
 }

@@ -10,6 +10,7 @@
 //!  Store::get ────► read ─► readers (each a snapshot)
 //! ```
 
+mod backlog;
 mod checkpoint;
 mod commit;
 mod connection;

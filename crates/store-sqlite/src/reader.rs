@@ -72,7 +72,7 @@ async fn ask<T: Send + 'static>(
         }
     });
     reads.try_send(read).map_err(|error| match error {
-        std::sync::mpsc::TrySendError::Full(_) => StoreError::Overloaded,
+        std::sync::mpsc::TrySendError::Full(_) => StoreError::OVERLOADED,
         std::sync::mpsc::TrySendError::Disconnected(_) => StoreError::Stopped,
     })?;
     answer.await.map_err(|_| StoreError::Stopped)?.map_err(|fault| match fault {

@@ -1,10 +1,11 @@
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raincheck_core::ReadySet;
 use raincheck_store::StoreError;
 use tokio::sync::watch;
 
+use crate::backlog::Backlog;
 use crate::names::Names;
 
 /// What all threads of a store look at.
@@ -12,8 +13,8 @@ use crate::names::Names;
 pub(crate) struct Shared {
     pub(crate) ready: Arc<Mutex<ReadySet>>,
     pub(crate) names: Arc<Names>,
-    /// How many bytes wait to be committed.
-    pub(crate) bytes: AtomicUsize,
+    /// What waits to be committed.
+    pub(crate) backlog: Backlog,
     /// How many pages the WAL has.
     pub(crate) wal_pages: AtomicU32,
     /// How many of them are in the database too.
@@ -33,7 +34,7 @@ impl Shared {
         Self {
             ready: Arc::default(),
             names: Arc::default(),
-            bytes: AtomicUsize::new(0),
+            backlog: Backlog::default(),
             wal_pages: AtomicU32::new(0),
             wal_moved: AtomicU32::new(0),
             stopped: AtomicBool::new(false),

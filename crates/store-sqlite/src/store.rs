@@ -1,4 +1,3 @@
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -69,19 +68,19 @@ impl SqliteStore {
         self.shared.open()?;
         let (caller, answer) = oneshot::channel();
         let bytes = work.bytes();
-        let waiting = self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let waiting = self.shared.backlog.add(bytes);
         // One alone may be larger than the bound: it was read from somewhere that has bounds of its own.
         let sent = if waiting > 0 && waiting.saturating_add(bytes) > self.bytes_max {
-            Err(StoreError::Overloaded)
+            Err(self.shared.backlog.overloaded())
         } else {
             let call = Message::Call(Box::new(Call { work, bytes, result: None, caller }));
             self.calls.try_send(call).map_err(|error| match error {
-                TrySendError::Full(_) => StoreError::Overloaded,
+                TrySendError::Full(_) => self.shared.backlog.overloaded(),
                 TrySendError::Disconnected(_) => StoreError::Stopped,
             })
         };
         if let Err(error) = sent {
-            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.backlog.remove(1, bytes);
             return Err(error);
         }
         let (result, _work) = answer.await.map_err(|_| self.shared.unanswered())?;
@@ -201,6 +200,10 @@ impl Store for SqliteStore {
 
     fn waiting(&self) -> usize {
         self.shared.ready().len()
+    }
+
+    fn backlog(&self) -> usize {
+        self.shared.backlog.calls()
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StoreError> {

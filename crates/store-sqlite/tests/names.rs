@@ -43,13 +43,13 @@ async fn beyond_the_bound_only_jobs_with_new_names_are_refused() {
         assert!(is_new(&store.accept(names.map(|number| job(&format!("n{number}"))).collect(), START).await));
     }
     let jobs = |names: &[&str]| names.iter().map(|name| job(name)).collect::<Vec<_>>();
-    assert_eq!(store.accept(jobs(&["n1", "x", "y"]), START).await, Err(StoreError::Overloaded));
+    assert_eq!(store.accept(jobs(&["n1", "x", "y"]), START).await, Err(StoreError::OVERLOADED));
     assert!(is_new(&store.accept(jobs(&["x", "x", "n1"]), START).await));
-    assert_eq!(store.accept(jobs(&["y"]), START).await, Err(StoreError::Overloaded));
+    assert_eq!(store.accept(jobs(&["y"]), START).await, Err(StoreError::OVERLOADED));
     store.close().await.unwrap();
     drop(store);
     let store = open().await.unwrap();
-    assert_eq!(store.accept(jobs(&["y"]), START).await, Err(StoreError::Overloaded));
+    assert_eq!(store.accept(jobs(&["y"]), START).await, Err(StoreError::OVERLOADED));
     assert!(is_new(&store.accept(jobs(&["x"]), START).await));
     let named = |name: &str| Filter { kind: Some(name.parse().unwrap()), ..Filter::default() };
     assert_eq!(store.list(named("x"), 9, START).await.unwrap().jobs.len(), 3);

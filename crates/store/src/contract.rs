@@ -88,6 +88,11 @@ pub trait Store: Send + Sync + 'static {
     /// How many jobs wait, ready or not.
     fn waiting(&self) -> usize;
 
+    /// How many calls wait to be made durable.
+    fn backlog(&self) -> usize {
+        0
+    }
+
     /// Stops or resumes claiming from a queue. Survives restarts.
     async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<(), StoreError>;
 

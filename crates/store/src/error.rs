@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 /// Why a store did not do, or may not have done, what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// More is waiting to be made durable than the store takes. Nothing was done.
+    /// More is waiting to be made durable than the store takes, and will be done with in about this time. Nothing was done.
     #[error("the store has too much to write")]
-    Overloaded,
+    Overloaded(Duration),
     /// The disk is full. Nothing was done.
     #[error("the disk is full")]
     Full,
@@ -28,12 +30,15 @@ pub enum Outcome {
 }
 
 impl StoreError {
+    /// [`StoreError::Overloaded`] where nothing is known of how long that lasts.
+    pub const OVERLOADED: Self = Self::Overloaded(Duration::from_secs(2));
+
     /// Whether the change may have happened all the same.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Unknown(_) => Outcome::Unknown,
-            Self::Overloaded | Self::Full | Self::Stopped | Self::Unreadable(_) => Outcome::Rejected,
+            Self::Overloaded(_) | Self::Full | Self::Stopped | Self::Unreadable(_) => Outcome::Rejected,
         }
     }
 }

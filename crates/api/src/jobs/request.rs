@@ -97,6 +97,12 @@ impl JobRequest {
         if !json::is_shallow(self.input.as_str()) {
             return invalid("/input", "the input is nested deeper than 64 levels");
         }
+        if !json::has_whole_characters(self.input.as_str()) {
+            return invalid(
+                "/input",
+                "a string of the input has half a surrogate pair (an escape from \\ud800 to \\udfff alone)",
+            );
+        }
         if self.run_at.is_some() && self.delay.is_some() {
             return invalid("/delay", "give run_at or delay, not both");
         }

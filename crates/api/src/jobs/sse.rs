@@ -64,7 +64,7 @@ async fn events(reader: &mut LogReader) -> Option<Vec<Event>> {
         match reader.next().await {
             Ok(events) if events.is_empty() => return None,
             Ok(events) => return Some(events),
-            Err(StoreError::Overloaded) => tokio::time::sleep(READ_AGAIN_AFTER).await,
+            Err(StoreError::Overloaded(_)) => tokio::time::sleep(READ_AGAIN_AFTER).await,
             Err(_) => return None,
         }
     }

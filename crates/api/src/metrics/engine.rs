@@ -32,13 +32,13 @@ struct QueueLabels {
 pub(super) fn registry(engine: &Engine) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let stats = engine.stats();
-    now(&mut registry, &stats);
+    now(&mut registry, &stats, engine.store().backlog());
     kinds(&mut registry, &stats);
     queues(&mut registry, engine);
     registry
 }
 
-fn now(registry: &mut Registry, stats: &Stats) {
+fn now(registry: &mut Registry, stats: &Stats, backlog: usize) {
     let mut gauge = |name: &str, help: &str, value: usize| {
         let gauge = Ints::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -47,6 +47,7 @@ fn now(registry: &mut Registry, stats: &Stats) {
     gauge("jobs_waiting", "Jobs that wait, ready or not", stats.waiting);
     gauge("attempts_running", "Attempts that run in this process", stats.running);
     gauge("jobs_followed", "Jobs whose logs are followed", stats.followed);
+    gauge("store_backlog", "Calls that wait to be made durable", backlog);
     let lag = Floats::default();
     lag.set(stats.runtime_lag.as_secs_f64());
     registry.register(

@@ -58,7 +58,7 @@ impl Store for Busy {
 
     async fn get(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Job>, StoreError> {
         if self.is_busy.load(Ordering::Relaxed) {
-            Err(StoreError::Overloaded)
+            Err(StoreError::OVERLOADED)
         } else {
             self.store.get(job, tenant).await
         }

@@ -101,7 +101,7 @@ impl Link {
         self.travel().await;
         let result = match self.fault() {
             Fault::None => call().await,
-            Fault::CallLost => Err(StoreError::Overloaded),
+            Fault::CallLost => Err(StoreError::OVERLOADED),
             Fault::ReplyLost => call().await.and(Err(StoreError::Unknown("the reply was lost".into()))),
             Fault::Repeated => {
                 let first = call().await;

@@ -206,6 +206,8 @@ fn broken_bodies() -> Vec<Bad> {
         invalid("a kind that can be none", r#"{"kind": "../echo"}"#),
         invalid("an unknown field", r#"{"kind": "echo", "prioritty": "P1"}"#),
         invalid("a field given twice", r#"{"kind": "echo", "kind": "sleep"}"#),
+        invalid("half a character", r#"{"kind": "echo", "input": "\ud800"}"#),
+        invalid("a priority that is a number", r#"{"kind": "echo", "priority": 10}"#),
         invalid("a priority that is none", r#"{"kind": "echo", "priority": "P10"}"#),
         invalid("a time that is none", r#"{"kind": "echo", "run_at": "tomorrow"}"#),
         invalid("a negative delay", r#"{"kind": "echo", "delay": -1}"#),

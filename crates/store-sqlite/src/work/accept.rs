@@ -30,7 +30,7 @@ impl Accepted {
         match self {
             Self::Settled(acceptance) => Ok(acceptance),
             Self::Existing(found) => found.into_job(names).map(Acceptance::Existing),
-            Self::NoMoreNames => Err(StoreError::Overloaded),
+            Self::NoMoreNames => Err(StoreError::OVERLOADED),
         }
     }
 }
