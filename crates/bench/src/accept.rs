@@ -78,6 +78,9 @@ async fn measure(plan: Plan) -> Fallible<()> {
     let mut figures: Vec<(&str, Figures)> = Variant::ALL.map(|variant| (variant.name(), Figures::default())).into();
     let mut of_full = Figures::default();
     for round in 0..plan.rounds {
+        // Just before the empty one, with which it is compared.
+        eprintln!("accept: round {} of {}, {backlog} queued", round + 1, plan.rounds);
+        saturate(plan, &full, &Variant::Durable.requests(), &mut of_full).await?;
         for (variant, (name, figures)) in Variant::ALL.into_iter().zip(&mut figures) {
             eprintln!("accept: round {} of {}, {name}", round + 1, plan.rounds);
             let data = TempDir::new_in(scratch.path())?;
@@ -89,8 +92,6 @@ async fn measure(plan: Plan) -> Fallible<()> {
             }
             server.kill().await?;
         }
-        eprintln!("accept: round {} of {}, {backlog} queued", round + 1, plan.rounds);
-        saturate(plan, &full, &Variant::Durable.requests(), &mut of_full).await?;
     }
     report(machine, backlog, &figures, &of_full);
     Ok(())
@@ -135,17 +136,16 @@ fn report(machine: Machine, backlog: usize, figures: &[(&str, Figures)], of_full
     let full = format!("durable, {} queued", count(backlog as f64));
     report.row(&full, told(of_full), "");
     let (durable, stand_in) = (of(Variant::Durable), of(Variant::StandIn));
-    let per_second = |figures: &Figures| figures.median("per_second");
-    let without = per_second(of(Variant::Uncommitted));
+    let without = of(Variant::Uncommitted);
     report.row(
         "durable ÷ without commit",
-        format!("{:.2} (stand-in: {:.2})", per_second(durable) / without, per_second(stand_in) / without),
+        format!("{:.2} (stand-in: {:.2})", durable.ratio("per_second", without), stand_in.ratio("per_second", without)),
         "≥ 0.60",
     );
     report.row("p99 at saturation", millis(durable.median("p99_us")), "< 100 ms");
     let half = format!("p99 at half of it ({}/s, open loop)", count(durable.median("half_per_second")));
     report.row(half, millis(durable.median("half_p99_us")), "< 10 ms");
-    report.row("full ÷ empty", format!("{:.2}", per_second(of_full) / per_second(durable)), "≥ 0.90");
+    report.row("full ÷ empty", format!("{:.2}", of_full.ratio("per_second", durable)), "≥ 0.90");
     for (name, figures) in figures {
         report.data(name, figures.json());
     }

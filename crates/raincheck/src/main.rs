@@ -28,6 +28,11 @@ use client::Client;
 use console::Console;
 use exit::{Exit, Failure};
 
+/// What one thread makes another frees: callers and the store's writer, connections and handlers. The C library's allocator
+/// takes a lock for each of these.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::new(cli.global.json, cli.global.color);

@@ -99,6 +99,7 @@ pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
     logs::start(&loaded.config, console);
     loaded.warnings.iter().for_each(|warning| console.warn(&warning.to_string()));
     limits::raise_open_files();
+    limits::decline_huge_pages();
     let signals = Signals::listen()?;
     let (server, listener) = Server::start(loaded).await?;
     announce::say(&server, console);

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,13 +30,13 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread.
-    pub(crate) fn start(path: &Path, shared: &Arc<Shared>) -> Result<Self, OpenError> {
+    pub(crate) fn start(path: &Path, file: &Arc<File>, shared: &Arc<Shared>) -> Result<Self, OpenError> {
         let connection = connect(path, Purpose::Write)?;
         let busy = Arc::new(AtomicBool::new(false));
         let (orders, received) = sync_channel(1);
         let work = {
-            let (busy, shared) = (Arc::clone(&busy), Arc::clone(shared));
-            move || serve(&connection, &received, &busy, &shared)
+            let (busy, file, shared) = (Arc::clone(&busy), Arc::clone(file), Arc::clone(shared));
+            move || serve(&connection, &file, &received, &busy, &shared)
         };
         let thread = std::thread::Builder::new().name("raincheck-checkpoint".into()).spawn(work);
         let thread = thread.map_err(|error| OpenError::Database(error.to_string()))?;
@@ -72,9 +73,14 @@ impl Checkpointer {
     }
 }
 
-fn serve(connection: &Connection, orders: &Receiver<()>, busy: &AtomicBool, shared: &Shared) {
+fn serve(connection: &Connection, file: &File, orders: &Receiver<()>, busy: &AtomicBool, shared: &Shared) {
     while orders.recv().is_ok() {
         checkpoint(connection, "PASSIVE", shared);
+        // SQLite syncs the database only once all of the WAL is moved, which is the writer's part: it should find little to
+        // sync, for everybody waits for it.
+        if let Err(error) = file.sync_data() {
+            shared.fail(&format!("a sync of the database failed: {error}"));
+        }
         busy.store(false, Ordering::Release);
     }
 }

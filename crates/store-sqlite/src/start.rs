@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -34,17 +35,18 @@ impl Start {
     pub(crate) fn run(self) {
         let ended = Ended(Arc::clone(&self.shared));
         let Self { options, shared, observer, calls, opened } = self;
-        let (directory, connection) = match open(&options, &shared) {
+        let (directory, file, connection) = match open(&options, &shared) {
             Ok(open) => open,
             Err(error) => return drop(opened.send(Err(error))),
         };
-        let server = Server { directory: &directory, options: &options, shared: &shared };
+        let server = Server { directory: &directory, file: &file, options: &options, shared: &shared };
         server.serve(&connection, observer, &calls, opened);
         if !shared.has_failed() {
             checkpoint(&connection, "TRUNCATE", &shared);
         }
         // The order matters: who waits for the end may open the directory at once.
         drop(connection);
+        drop(file);
         drop(directory);
         shared.set_drained();
         drop(calls);
@@ -54,6 +56,7 @@ impl Start {
 
 struct Server<'a> {
     directory: &'a Directory,
+    file: &'a Arc<File>,
     options: &'a Options,
     shared: &'a Arc<Shared>,
 }
@@ -96,7 +99,7 @@ impl Server<'_> {
         let mut memory = Memory::new(Arc::clone(&self.shared.ready), load::newest(connection)?);
         load::memory(&mut tables, &mut numbers, &mut memory).map_err(unreadable)?;
         let database = database(&self.options.path);
-        let checkpointer = Checkpointer::start(&database, self.shared)?;
+        let checkpointer = Checkpointer::start(&database, self.file, self.shared)?;
         let readers = Readers::start(&database, self.options.readers)?;
         let writer = Writer {
             tables,
@@ -122,15 +125,18 @@ impl Drop for Ended {
     }
 }
 
-fn open(options: &Options, shared: &Arc<Shared>) -> Result<(Directory, Connection), OpenError> {
+/// Opens the database, and its file once more to sync it. Whoever closes a file loses all locks that the process has on it,
+/// so that is done last.
+fn open(options: &Options, shared: &Arc<Shared>) -> Result<(Directory, Arc<File>, Connection), OpenError> {
     let directory = Directory::lock(&options.path)?;
     let database = database(&options.path);
     let mut connection = connect(&database, Purpose::Write)?;
     schema::migrate(&mut connection, &database)?;
+    let file = File::open(&database).map_err(|error| OpenError::Database(error.to_string()))?;
     let shared = Arc::clone(shared);
     connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
         shared.wal_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
         Ok(())
     }))?;
-    Ok((directory, connection))
+    Ok((directory, Arc::new(file), connection))
 }

@@ -29,6 +29,13 @@ pub(crate) struct Measured {
     pub(crate) waits: Histogram<u64>,
 }
 
+impl Measured {
+    /// What counts: the jobs that are accepted, or else done.
+    pub(crate) fn rate(&self) -> f64 {
+        if self.accepted > 0.0 { self.accepted } else { self.cycled }
+    }
+}
+
 /// The number of the next job of this process: each has an idempotency key of its own, over all runs.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 

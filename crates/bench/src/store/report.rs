@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use crate::figures::median;
 use crate::store::callers::{Load, Measured};
 
 /// The figures, as they are printed.
@@ -22,17 +23,12 @@ const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 impl Medians {
     fn of(runs: &[Measured]) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "waits of seconds at most")]
-        let wait = |quantile| median(runs.iter().map(|run| run.waits.value_at_quantile(quantile) as f64));
+        let wait = |quantile| median(runs.iter().map(|run| run.waits.value_at_quantile(quantile) as f64).collect());
         Self {
-            accepted: median(runs.iter().map(|run| run.accepted)),
-            cycled: median(runs.iter().map(|run| run.cycled)),
+            accepted: median(runs.iter().map(|run| run.accepted).collect()),
+            cycled: median(runs.iter().map(|run| run.cycled).collect()),
             micros: QUANTILES.map(wait),
         }
-    }
-
-    /// What counts: the jobs that are accepted, or else done.
-    fn rate(&self) -> f64 {
-        if self.accepted > 0.0 { self.accepted } else { self.cycled }
     }
 
     fn waits(&self) -> String {
@@ -48,21 +44,16 @@ impl Medians {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 impl Report {
     /// Adds what a load came to.
     pub(crate) fn add(&mut self, load: Load, floors: &[Measured], stores: &[Measured]) {
         let (floor, store) = (Medians::of(floors), Medians::of(stores));
         let rate = |medians: &Medians| match load {
             Load::Mixed => format!("{:.0} + {:.0}", medians.accepted, medians.cycled),
-            _ => format!("{:.0}", medians.rate()),
+            Load::Accept(_) => format!("{:.0}", medians.accepted),
+            Load::Cycle(_) => format!("{:.0}", medians.cycled),
         };
-        let ratio = store.rate() / floor.rate();
+        let ratio = median(stores.iter().zip(floors).map(|(store, floor)| store.rate() / floor.rate()).collect());
         let row = format!(
             "| {} | {} | {} | {:.0} % | {} | {} |",
             load.name(),
