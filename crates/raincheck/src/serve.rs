@@ -106,15 +106,16 @@ pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
 }
 
 impl Server {
-    /// The store first: it tells best whether another server is there.
+    /// The address first: if it is taken, nothing has been touched. Nobody can connect before everything is ready.
     async fn start(loaded: Loaded) -> Result<(Self, TcpListener), Failure> {
+        let address = loaded.config.server.listen;
+        let socket = listen::bind(address)?;
+        let address = socket.local_addr().unwrap_or(address);
         let hub = Hub::new();
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
-        let address = loaded.config.server.listen;
-        let keyless = guard::check(address, &opened, SystemClock.now()).await?;
-        let listener = listen::bind(address).await?;
-        let address = listener.local_addr().unwrap_or(address);
+        let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
         let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
+        let listener = listen::listen(socket, address)?;
         Ok((Self { loaded, opened, engine, files, address, keyless }, listener))
     }
 
