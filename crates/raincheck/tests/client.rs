@@ -97,6 +97,7 @@ fn ctrl_c_leaves_the_job_running_and_says_how_to_come_back() {
     let place = Place::new();
     let server = Server::start(&place, &["--store", "memory"]);
     let job = server.submit(r#"{"kind": "sleep", "input": {"seconds": 60}}"#);
+    server.running(&job);
     let mut follow = raincheck(&["follow", &job, "--server", &server.url()]);
     let mut child = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -54,7 +54,8 @@ fn the_end_of_a_job_is_the_end_of_the_command() {
     let waited = client(&server, &["submit", "echo", "--input", "7", "--wait", "30s"]);
     assert_eq!((waited.code, &waited.json()["result"]), (Some(0), &json!(7)));
     let unfinished = client(&server, &["submit", "sleep", "--input", r#"{"seconds": 60}"#, "--wait", "1s"]);
-    assert_eq!((unfinished.code, &unfinished.json()["state"]), (Some(8), &json!("running")));
+    let state = unfinished.json()["state"].clone();
+    assert!(unfinished.code == Some(8) && (state == "running" || state == "queued"), "{unfinished:?}");
 }
 
 #[test]
