@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use raincheck_core::{Job, Json, Problem, Progress};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::{About, Context, Failure, Handler, Stop};
@@ -22,7 +24,7 @@ pub trait BlockingHandler: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Does the work and gives the result; see [`Handler::run`]. Should look at [`BlockingContext::stop`] often: a thread
+    /// Does the work and gives the result; see [`Handler::run`]. Should look at [`BlockingContext::cancelled`] often: a thread
     /// cannot be ended from outside, and one that does not stop keeps its place.
     ///
     /// # Errors
@@ -48,10 +50,34 @@ impl BlockingContext {
         self.context.progress(progress);
     }
 
-    /// Whether the attempt has been asked to stop, and why.
+    /// Whether the attempt has been asked to stop, by a cancel or otherwise.
     #[must_use]
-    pub fn stop(&self) -> Option<Stop> {
-        self.context.stop()
+    pub fn cancelled(&self) -> bool {
+        self.stop_reason().is_some()
+    }
+
+    /// Why the attempt has been asked to stop, if it has.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<Stop> {
+        self.context.stop_reason()
+    }
+
+    /// Does a part of the work once; see [`Context::step`]. Blocks until the result is durable.
+    ///
+    /// # Errors
+    /// Those of `work`; and if the attempt has been asked to stop, or the record cannot be read as `T`.
+    pub fn step<T, F>(&self, name: &str, work: F) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Result<T, Failure>,
+    {
+        if let Some(result) = self.context.recorded(name)? {
+            return Ok(result);
+        }
+        // Outside of the runtime, so that the work may emit, and block as it likes.
+        let result = work()?;
+        self.runtime.block_on(self.context.record(name, &result))?;
+        Ok(result)
     }
 
     /// Adds a piece of output to the job's log; see [`Context::emit`]. Blocks while too much is not yet recorded.

@@ -66,31 +66,39 @@ impl Context {
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, Failure>>,
     {
-        let unreadable = |error| {
-            let detail = format!("the recorded result of step {name:?} cannot be read: {error}; submit the job anew");
-            Failure::fatal(Problem::new(ProblemType::INTERNAL, detail))
-        };
-        if let Some(result) = self.running.step(name) {
-            return result.parse().map_err(unreadable);
+        if let Some(result) = self.recorded(name)? {
+            return Ok(result);
         }
         let result = work.await?;
-        let record = StepRecord { name: name.to_owned(), result: Json::from_value(&result).map_err(unreadable)? };
-        self.running.add_step(record.clone());
-        self.note(Note::Step(record)).await?;
-        self.recorder.flushed(&self.running).await?;
+        self.record(name, &result).await?;
         Ok(result)
     }
 
-    /// Whether the attempt has been asked to stop, and why.
-    #[must_use]
-    pub fn stop(&self) -> Option<Stop> {
-        self.running.stop_reason()
+    /// The result of a step that is recorded already.
+    pub(crate) fn recorded<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let result = self.running.step(name).map(|result| result.parse());
+        result.transpose().map_err(|error| unreadable(name, &error))
     }
 
-    /// Waits until the attempt is asked to stop. A handler that ends soon after it decides itself what state it leaves;
-    /// one that does not is dropped after a grace time.
-    pub async fn stopped(&self) -> Stop {
+    /// Records the result of a step; it is durable when this returns.
+    pub(crate) async fn record<T: Serialize>(&self, name: &str, result: &T) -> Result<(), Failure> {
+        let result = Json::from_value(result).map_err(|error| unreadable(name, &error))?;
+        let record = StepRecord { name: name.to_owned(), result };
+        self.running.add_step(record.clone());
+        self.note(Note::Step(record)).await?;
+        self.recorder.flushed(&self.running).await
+    }
+
+    /// Waits until the attempt is asked to stop, by a cancel or otherwise; gives why. A handler that ends soon after it
+    /// decides itself what state it leaves; one that does not is dropped after a grace time.
+    pub async fn cancelled(&self) -> Stop {
         self.running.stopped().await
+    }
+
+    /// Why the attempt has been asked to stop, if it has.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<Stop> {
+        self.running.stop_reason()
     }
 
     async fn note(&self, note: Note) -> Result<(), Failure> {
@@ -98,4 +106,9 @@ impl Context {
         self.recorder.push(&self.running, note);
         Ok(())
     }
+}
+
+fn unreadable(name: &str, error: &serde_json::Error) -> Failure {
+    let detail = format!("the recorded result of step {name:?} cannot be read: {error}; submit the job anew");
+    Failure::fatal(Problem::new(ProblemType::INTERNAL, detail))
 }

@@ -65,7 +65,7 @@ impl Recorder {
     pub(crate) async fn flushed(&self, running: &Running) -> Result<(), Failure> {
         self.wait(running, |notes| notes.is_empty()).await?;
         drop(running.recording.lock().await);
-        if running.stop_reason() == Some(Stop::LeaseLost) { Err(Failure::stopped()) } else { Ok(()) }
+        if running.stop_reason() == Some(Stop::LeaseLost) { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
     async fn wait(&self, running: &Running, done: impl Fn(&[Note]) -> bool) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ impl Recorder {
             tokio::select! {
                 biased;
                 () = recorded => {}
-                _ = running.stopped() => return Err(Failure::stopped()),
+                _ = running.stopped() => return Err(Failure::cancelled()),
             }
         }
     }

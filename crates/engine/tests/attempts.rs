@@ -58,8 +58,8 @@ async fn a_panic_is_a_failure_of_its_job_alone() {
 #[tokio::test(start_paused = true)]
 async fn cancel_reaches_a_running_handler_at_once() {
     let work = |context: Context, _| async move {
-        assert_eq!(context.stopped().await, Stop::Cancelled);
-        Err(Failure::stopped())
+        assert_eq!(context.cancelled().await, Stop::Cancelled);
+        Err(Failure::cancelled())
     };
     let fixture = engine(Work(work)).await;
     let job = fixture.submit(|_| ()).await;
@@ -203,6 +203,9 @@ async fn draining_lets_short_work_end_and_hands_long_work_back() {
 
 struct Hash;
 
+/// How often the step of [`Hash`] was run.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
 impl BlockingHandler for Hash {
     fn about(&self) -> raincheck_engine::About {
         test_about()
@@ -212,11 +215,22 @@ impl BlockingHandler for Hash {
         match input.as_str() {
             "\"panic\"" => panic!("in a thread"),
             "\"wait\"" => {
-                while context.stop().is_none() {
+                while !context.cancelled() {
                     std::thread::yield_now();
                 }
                 context.emit(json!("partial").into())?;
-                Err(Failure::stopped())
+                Err(Failure::cancelled())
+            }
+            "\"step\"" => {
+                let paid: u32 = context.step("pay", || {
+                    context.emit(json!("paid").into())?;
+                    Ok(RUNS.fetch_add(1, Ordering::SeqCst))
+                })?;
+                let again: u32 = context.step("pay", || Ok(99))?;
+                match context.job().life.attempt {
+                    1 => Err(Failure::transient("later")),
+                    _ => Ok(json!([paid, again]).into()),
+                }
             }
             _ => {
                 context.progress(Progress::percent(50.0, "half"));
@@ -240,4 +254,14 @@ async fn blocking_work_has_a_thread_of_its_own_and_hears_of_cancel() {
     fixture.engine.cancel(job, None, None).await.unwrap();
     fixture.end(job).await;
     assert_eq!(fixture.types(job).await, ["accepted", "started", "cancel_requested", "output", "cancelled"]);
+}
+
+#[tokio::test]
+async fn a_recorded_step_of_blocking_work_is_not_run_again() {
+    let fixture = engine(Blocking::new(Hash)).await;
+    let job = fixture.submit(|job| job.input = json!("step").into()).await;
+    assert_eq!(fixture.end(job).await.outcome, Some(Outcome::Completed(json!([0, 0]).into())));
+    assert_eq!(RUNS.load(Ordering::SeqCst), 1);
+    let types = ["accepted", "started", "output", "step", "retry_scheduled", "started", "completed"];
+    assert_eq!(fixture.types(job).await, types);
 }

@@ -122,7 +122,7 @@ impl AudioScan {
     fn scan_in_turn(context: &BlockingContext, path: &Path, options: &Options) -> Result<Summary, ScanError> {
         loop {
             match scan(path, options, &Watch(context)) {
-                Err(ScanError::Busy(_)) if context.stop().is_none() => {
+                Err(ScanError::Busy(_)) if !context.cancelled() => {
                     context.progress(Progress::percent(0.0, "Waiting for another scan of the same directory to end"));
                     std::thread::sleep(LOOK_AGAIN);
                 }
@@ -150,7 +150,7 @@ impl Control for Watch<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.0.stop().is_some()
+        self.0.cancelled()
     }
 }
 
@@ -175,7 +175,7 @@ impl BlockingHandler for AudioScan {
             Ok(summary) => self.output(job, &path, &options, &summary),
             Err(ScanError::Cancelled { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
-                Err(Failure::stopped())
+                Err(Failure::cancelled())
             }
             Err(ScanError::RootVanished { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
