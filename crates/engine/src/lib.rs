@@ -33,7 +33,7 @@ mod stats;
 mod submission;
 mod tasks;
 
-pub use blocking::{Blocking, BlockingContext, BlockingHandler};
+pub use blocking::{Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX};
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock};
 pub use context::{Context, Stop};

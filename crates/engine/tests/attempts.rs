@@ -1,9 +1,12 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use raincheck_core::{Json, Outcome, Problem, ProblemType, Progress, State};
-use raincheck_engine::{Blocking, BlockingContext, BlockingHandler, Context, Failure, Stop};
+use raincheck_engine::{
+    Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Stop, Submission,
+    SubmitError,
+};
 use raincheck_store::Cancelled;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -264,4 +267,48 @@ async fn a_recorded_step_of_blocking_work_is_not_run_again() {
     assert_eq!(RUNS.load(Ordering::SeqCst), 1);
     let types = ["accepted", "started", "output", "step", "retry_scheduled", "started", "completed"];
     assert_eq!(fixture.types(job).await, types);
+}
+
+/// Its check hangs while the gate is shut.
+#[derive(Clone, Default)]
+struct Gated {
+    open: Arc<(Mutex<bool>, Condvar)>,
+    begun: Arc<AtomicU32>,
+}
+
+impl BlockingHandler for Gated {
+    fn about(&self) -> raincheck_engine::About {
+        test_about()
+    }
+
+    fn check(&self, _: &Json) -> Result<(), Problem> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let (open, opened) = &*self.open;
+        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+        Ok(())
+    }
+
+    fn run(&self, _: &BlockingContext, input: Json) -> Result<Json, Failure> {
+        Ok(input)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_that_hang_are_given_up_and_bounded_in_number() {
+    let gated = Gated::default();
+    let fixture = engine(Blocking::new(gated.clone())).await;
+    let submission = || Submission::new("test".parse().unwrap(), Json::null());
+    for _ in 0..CHECKS_MAX + 3 {
+        let submitted = fixture.engine.submit(vec![submission()]);
+        // Time does not pass by itself while a thread is under way.
+        let (submitted, ()) = tokio::join!(submitted, tokio::time::advance(CHECK_TIME_MAX));
+        let Err((0, SubmitError::Refused(problem))) = submitted else { panic!("not refused: {submitted:?}") };
+        assert!(problem.is(ProblemType::OVERLOADED), "{problem:?}");
+    }
+    *gated.open.0.lock().unwrap() = true;
+    gated.open.1.notify_all();
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.life.state, State::Completed);
+    let begun = usize::try_from(gated.begun.load(Ordering::SeqCst)).unwrap();
+    assert_eq!(begun, CHECKS_MAX + 1, "those that hung, and the last one");
 }
