@@ -74,7 +74,7 @@ impl BlockingContext {
     /// Does a part of the work once; see [`Context::step`]. Blocks until the result is durable.
     ///
     /// # Errors
-    /// Those of `work`; and if the attempt has been asked to stop, or the record cannot be read as `T`.
+    /// As of [`Context::step`].
     pub fn step<T, F>(&self, name: &str, work: F) -> Result<T, Failure>
     where
         T: Serialize + DeserializeOwned,

@@ -71,6 +71,10 @@ impl Running {
         self.steps().push(record);
     }
 
+    pub(crate) fn step_count(&self) -> usize {
+        self.steps().len()
+    }
+
     fn steps(&self) -> MutexGuard<'_, Vec<StepRecord>> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
