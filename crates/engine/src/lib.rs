@@ -24,6 +24,7 @@ mod heartbeat;
 mod hub;
 mod lag;
 mod maintenance;
+mod pace;
 mod reader;
 mod recorder;
 mod remote;

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use raincheck_core::{Json, Outcome, Problem, ProblemType, Progress, State};
+use raincheck_core::{EVENTS_MAX, Json, Outcome, Problem, ProblemType, Progress, State};
 use raincheck_engine::{
     Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Stop, Submission,
     SubmitError,
@@ -165,6 +165,28 @@ async fn progress_at_a_high_rate_is_coalesced_and_its_last_value_kept() {
     assert_eq!(ended.life.progress.unwrap().percent, 100.0);
     let recorded = fixture.types(job).await.iter().filter(|kind| **kind == "progress").count();
     assert!((2..=10).contains(&recorded), "{recorded} progress events");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_of_progress_does_not_fill_the_log() {
+    let day = Duration::from_secs(24 * 3600);
+    let work = move |context: Context, _| async move {
+        for current in 0..24 * 3600 * 4 {
+            context.progress(Progress::counted(current, 24 * 3600 * 4, ""));
+            sleep(Duration::from_millis(250)).await;
+        }
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|job| job.timeout = Some(2 * day)).await;
+    let early = fixture.engine.clock().now().after(Duration::from_secs(60));
+    sleep(day + Duration::from_secs(60)).await;
+    assert_eq!(fixture.end(job).await.life.state, State::Completed);
+    let times: Vec<_> = fixture.log(job).await.iter().map(|event| event.at).collect();
+    assert!(times.len() < usize::try_from(EVENTS_MAX).unwrap(), "{} events", times.len());
+    assert!(times.iter().filter(|at| **at < early).count() > 200, "at first every report is recorded");
+    let longest = times.windows(2).map(|pair| pair[1].since(pair[0])).max();
+    assert!(longest < Some(Duration::from_secs(10)), "{longest:?}");
 }
 
 #[tokio::test(start_paused = true)]
