@@ -71,8 +71,8 @@ pub(crate) fn run(args: Args, console: Console) -> Result<Exit, Failure> {
 
 fn open(args: &Args) -> Result<Keys, Failure> {
     let mut layers = Layers::here(args.config.as_deref())?;
-    let directory = args.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
-    layers.flags.extend(directory.map(|directory| ("--data-dir", "server.data_dir", directory)));
+    let directory = args.data_dir.iter().map(|path| ("--data-dir", "server.data_dir", vec![path.into()]));
+    layers.flags.extend(directory);
     let config = Config::load(&layers)?.config;
     if config.store.kind == StoreKind::Memory {
         return Err(Failure::new(Exit::Usage, "the memory store has no keys").hint("set store.kind to \"sqlite\""));

@@ -10,6 +10,7 @@ mod signals;
 mod stop;
 pub(crate) mod store;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,15 +62,14 @@ impl Args {
     /// Everything that is wrong in it.
     fn load(&self) -> Result<Loaded, Failure> {
         let mut layers = Layers::here(self.config.as_deref())?;
-        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let roots: Vec<String> = self.audio_root.iter().map(|root| text(&absolute(root))).collect();
+        let roots = self.audio_root.iter().map(|root| absolute(root).into_os_string()).collect();
         let flags = [
-            ("--listen", "server.listen", self.listen.clone()),
-            ("--data-dir", "server.data_dir", self.data_dir.as_ref().map(text)),
-            ("--store", "store.kind", self.store.clone()),
-            ("--audio-root", "audio.roots", (!roots.is_empty()).then(|| roots.join(":"))),
+            ("--listen", "server.listen", self.listen.iter().map(OsString::from).collect()),
+            ("--data-dir", "server.data_dir", self.data_dir.iter().map(OsString::from).collect()),
+            ("--store", "store.kind", self.store.iter().map(OsString::from).collect()),
+            ("--audio-root", "audio.roots", roots),
         ];
-        layers.flags = flags.into_iter().filter_map(|(flag, key, text)| Some((flag, key, text?))).collect();
+        layers.flags = flags.into_iter().filter(|(_, _, values): &(_, _, Vec<OsString>)| !values.is_empty()).collect();
         Ok(Config::load(&layers)?)
     }
 }

@@ -1,6 +1,8 @@
 //! What keeps a server from starting, and what it says then.
 
+use std::ffi::OsStr;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -66,4 +68,24 @@ fn many_clients_that_come_at_once_are_all_let_in_at_once() {
     let clients: Result<Vec<TcpStream>, _> = (0..500).map(connect).collect();
     server.signal(Signal::CONT);
     assert_eq!(clients.expect("all are let in").len(), 500);
+}
+
+#[test]
+fn a_path_is_taken_as_it_is_given() {
+    let place = Place::new();
+    let odd = |name: &[u8]| place.path().join(OsStr::from_bytes(name));
+    let (data, library, other) = (odd(b"data\xFF"), odd(b"library: one"), odd(b"two"));
+    [&library, &other].into_iter().for_each(|root| std::fs::create_dir(root).unwrap());
+    let mut command = raincheck(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    command.arg(&data).arg("--audio-root").arg(&library).arg("--audio-root").arg(&other);
+    let log = std::fs::File::create(place.log()).unwrap();
+    let server = Server::spawn(command.current_dir(place.path()), log);
+    for root in [library, other] {
+        let input = serde_json::json!({"kind": "audio.scan", "input": {"path": root}});
+        let job = server.ended(&server.submit(&input.to_string()));
+        assert_eq!(job["state"], "completed", "{job}");
+    }
+    assert!(data.join("raincheck.db").exists());
+    server.stop();
+    assert_eq!(run(raincheck(&["key", "list", "--data-dir"]).arg(&data)).code, Some(0));
 }
