@@ -118,6 +118,17 @@ fn the_same_key_gives_the_same_job() {
 }
 
 #[test]
+fn the_same_key_does_a_job_anew_once() {
+    let place = Place::new();
+    let server = Server::start(&place, &[]);
+    let first = id(&client(&server, &["submit", "echo", "--wait", "30s"]));
+    let retry = |key: &[&str]| id(&client(&server, &[&["retry", &first], key].concat()));
+    let key = ["--idempotency-key", "k1"];
+    assert_eq!(retry(&key), retry(&key));
+    assert_ne!(retry(&[]), retry(&[]), "each has a key of its own");
+}
+
+#[test]
 fn http_alone_does_the_same() {
     let place = Place::new();
     let server = Server::start(&place, &[]);
