@@ -140,8 +140,12 @@ fn list(keys: &[ApiKey], now: Time, console: Console) -> Result<Exit, Failure> {
     } else if keys.is_empty() {
         console.say("no keys: the server is open to this machine, and to this machine only");
     } else {
-        let rows = keys.iter().map(|key| row(key, now)).collect();
-        console.print(&table::columns(&["ID", "TENANT", "SCOPES", "CREATED", "GOOD UNTIL"], rows, console.out))?;
+        let mut rows: Vec<Vec<Cell>> = keys.iter().map(|key| row(key, now)).collect();
+        let mut names = vec!["ID", "TENANT", "SCOPES", "CREATED", "GOOD UNTIL"];
+        if let Some(width) = console.width() {
+            table::fit(&mut names, &mut rows, width, &["CREATED"]);
+        }
+        console.print(&table::columns(&names, rows, console.out))?;
     }
     Ok(Exit::Success)
 }
