@@ -28,7 +28,9 @@ mod spec;
 mod state;
 mod time;
 
-pub use decide::{Command, DEADLINE_GRACE, Decision, Ending, LEASE_LOSSES_MAX, Refusal, Retry, decide};
+pub use decide::{
+    Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, decide,
+};
 pub use event::{Event, EventBody, EventError, EventType, Note};
 pub use fair::{FairQueue, LOWER_PRIORITY_SHARE};
 pub use id::{Fence, IdError, JobId, JobKey, Minter, WorkerId};

@@ -7,8 +7,8 @@ use raincheck_core::{JobId, Json, Problem, ProblemType, Progress};
 use raincheck_engine::{About, BlockingContext, BlockingHandler, Failure};
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::history::History;
 use crate::{JobFiles, input};
 
 /// How often a scan looks whether another scan of the same directory has ended.
@@ -19,8 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct AudioScan {
     /// Only directories under these may be scanned.
     roots: Vec<PathBuf>,
-    /// Where the manifests of the last scans are kept, by which a later scan reads only what changed.
-    history: PathBuf,
+    history: History,
     /// Where results that are too large for a job are put.
     files: JobFiles,
     threads: NonZeroUsize,
@@ -71,8 +70,7 @@ impl AudioScan {
     /// # Errors
     /// If its directory there cannot be made.
     pub fn new(roots: Vec<PathBuf>, data_dir: &Path, files: JobFiles) -> std::io::Result<Self> {
-        let history = data_dir.join("scans");
-        std::fs::create_dir_all(&history)?;
+        let history = History::open(data_dir)?;
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self { roots, history, files, threads })
     }
@@ -104,9 +102,7 @@ impl AudioScan {
     /// The scan's options. The history of a directory is shared by all jobs that scan it; each job gets its own name for
     /// the manifest that it made.
     fn options(&self, input: &Input, path: &Path, job: JobId) -> std::io::Result<Options> {
-        let name = Sha256::digest(path.as_os_str().as_encoded_bytes());
-        let name: String = name.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let manifest = self.history.join(format!("{name}.jsonl"));
+        let manifest = self.history.manifest(path);
         let exports = if input.exports.is_empty() {
             None
         } else {
@@ -120,10 +116,14 @@ impl AudioScan {
 
     /// Scans, after any other scan of the same directory has ended.
     fn scan_in_turn(context: &BlockingContext, path: &Path, options: &Options) -> Result<Summary, ScanError> {
+        let mut is_told = false;
         loop {
             match scan(path, options, &Watch(context)) {
-                Err(ScanError::Busy(_)) if context.stop().is_none() => {
-                    context.progress(Progress::percent(0.0, "Waiting for another scan of the same directory to end"));
+                Err(ScanError::Busy(_)) if !context.cancelled() => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        let why = "Waiting for another scan of the same directory to end";
+                        context.progress(Progress::percent(0.0, why));
+                    }
                     std::thread::sleep(LOOK_AGAIN);
                 }
                 result => return result,
@@ -150,7 +150,7 @@ impl Control for Watch<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.0.stop().is_some()
+        self.0.cancelled()
     }
 }
 
@@ -171,11 +171,13 @@ impl BlockingHandler for AudioScan {
         let (input, path) = self.read(&input)?;
         let job = context.job().id;
         let options = self.options(&input, &path, job).map_err(|error| Failure::transient(error.to_string()))?;
+        // Old manifests that cannot be removed are no reason not to scan; the next scan tries again.
+        let _ = self.history.make_room(&path);
         match Self::scan_in_turn(context, &path, &options) {
             Ok(summary) => self.output(job, &path, &options, &summary),
             Err(ScanError::Cancelled { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
-                Err(Failure::stopped())
+                Err(Failure::cancelled())
             }
             Err(ScanError::RootVanished { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
