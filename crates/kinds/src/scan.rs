@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 use crate::{JobFiles, input};
 
-/// How often a scan looks whether another scan of the same directory has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// When a scan first looks again whether another scan of the same directory has ended; each time so much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// It looks again after this at the latest.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// `audio.scan`: what is in a directory of audio files, and what is wrong with them.
 #[derive(Clone, Debug)]
@@ -114,23 +116,6 @@ impl AudioScan {
         Ok(Options { tier: input.tier, threads: self.threads, manifest, previous, tables_below, exports })
     }
 
-    /// Scans, after any other scan of the same directory has ended.
-    fn scan_in_turn(context: &BlockingContext, path: &Path, options: &Options) -> Result<Summary, ScanError> {
-        let mut is_told = false;
-        loop {
-            match scan(path, options, &Watch(context)) {
-                Err(ScanError::Busy(_)) if !context.cancelled() => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        let why = "Waiting for another scan of the same directory to end";
-                        context.progress(Progress::percent(0.0, why));
-                    }
-                    std::thread::sleep(LOOK_AGAIN);
-                }
-                result => return result,
-            }
-        }
-    }
-
     fn output(&self, job: JobId, path: &Path, options: &Options, summary: &Summary) -> Result<Json, Failure> {
         if !summary.is_partial {
             let kept = self.files.keep(job, "manifest.jsonl", &options.manifest);
@@ -173,7 +158,7 @@ impl BlockingHandler for AudioScan {
         let options = self.options(&input, &path, job).map_err(|error| Failure::transient(error.to_string()))?;
         // Old manifests that cannot be removed are no reason not to scan; the next scan tries again.
         let _ = self.history.make_room(&path);
-        match Self::scan_in_turn(context, &path, &options) {
+        match scan(&path, &options, &Watch(context)) {
             Ok(summary) => self.output(job, &path, &options, &summary),
             Err(ScanError::Cancelled { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
@@ -185,7 +170,15 @@ impl BlockingHandler for AudioScan {
                     format!("{path:?} disappeared during the scan; what was found until then is in the job's log");
                 Err(Failure::fatal(Problem::new(ProblemType::PATH_NOT_FOUND, detail)))
             }
+            Err(ScanError::Busy(_)) => Err(busy(context.job().life.attempt)),
             Err(error) => Err(Failure::transient(error.to_string())),
         }
     }
+}
+
+/// Another job scans the directory. This one gives its place back, and looks again the later the more often it has looked.
+fn busy(attempt: u32) -> Failure {
+    let detail = "another job is scanning the same directory; this one goes on when that has ended";
+    let wait = (LOOK_AGAIN * attempt).min(LOOK_AGAIN_MAX);
+    Failure::postponed(Problem::new(ProblemType::RESOURCE_BUSY, detail), wait)
 }
