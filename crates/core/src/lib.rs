@@ -14,6 +14,7 @@
 mod decide;
 mod event;
 mod fair;
+pub mod gate;
 mod id;
 mod job;
 mod json;
