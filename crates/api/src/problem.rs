@@ -60,6 +60,10 @@ pub(crate) struct ProblemBody<'a> {
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
+    /// What an upstream answered, if it is the cause: its `status`, and its `body` if that was JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    upstream: Option<&'a raincheck_core::Refused>,
     /// The job it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
@@ -118,7 +122,7 @@ impl ApiError {
     /// The problem belongs to entry `number` of a batch.
     pub(crate) fn of_entry(mut self, number: usize) -> Self {
         if let Some(pointer) = &mut self.0.problem.pointer {
-            *pointer = format!("/jobs/{number}{pointer}");
+            *pointer = format!("/jobs/{number}{pointer}").into_boxed_str();
         }
         self
     }
@@ -149,6 +153,7 @@ impl ApiError {
             status: status.as_u16(),
             detail: &problem.detail,
             pointer: problem.pointer.as_deref(),
+            upstream: problem.upstream.as_deref(),
             instance: job.map(|job| format!("/v1/jobs/{job}")),
             outcome: *outcome,
         }

@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Json;
+
 const URN: &str = "urn:raincheck:problem:";
 
 /// An error told to a client, in the terms of RFC 9457: what sort it is, what was wrong, where, and how to mend it.
@@ -17,10 +19,23 @@ pub struct Problem {
     pub detail: String,
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<String>,
+    pub pointer: Option<Box<str>>,
+    /// What an upstream answered, if it is the cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<Refused>>,
     /// How the front door should class it. Not part of the problem's JSON.
     #[serde(skip)]
     pub class: Class,
+}
+
+/// How an upstream refused what a job asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The status.
+    pub status: u16,
+    /// What it said, if it said it in JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Json>,
 }
 
 /// What a problem means for whoever asked; each front door turns it into its own codes.
@@ -134,6 +149,16 @@ catalogue! {
     OUTCOME_UNKNOWN = "outcome-unknown", Failed, "It is unknown whether this happened";
     /// A fault of the server.
     INTERNAL = "internal", Failed, "The server made a mistake";
+    /// No configured upstream can be called for this.
+    NO_UPSTREAM = "no-upstream", Invalid, "There is no upstream for this";
+    /// The upstream takes no call now: its limit is reached, or it fails.
+    UPSTREAM_CLOSED = "upstream-closed", Unavailable, "The upstream takes no call now";
+    /// The upstream was not reached, did not answer, or failed.
+    UPSTREAM_FAILED = "upstream-failed", Failed, "The upstream failed";
+    /// The upstream does not do what it was asked, and would not if it were asked again.
+    UPSTREAM_REFUSED = "upstream-refused", Failed, "The upstream refused";
+    /// The upstream was asked and did not answer, and the job is not to be paid for twice.
+    OUTCOME_AMBIGUOUS = "outcome-ambiguous", Failed, "It is unknown whether the upstream did it";
     /// What the job needs is in use by another; it is tried again.
     RESOURCE_BUSY = "resource-busy", Conflict, "What the job needs is in use";
     /// The handler gave an error.
@@ -161,6 +186,7 @@ impl Problem {
             title: problem_type.title.into(),
             detail: detail.into(),
             pointer: None,
+            upstream: None,
             class: problem_type.class,
         }
     }
@@ -168,7 +194,7 @@ impl Problem {
     /// Says where in the request body it is wrong, as a JSON pointer.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.pointer = Some(pointer.into().into_boxed_str());
         self
     }
 
