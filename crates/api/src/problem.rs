@@ -60,10 +60,13 @@ pub(crate) struct ProblemBody<'a> {
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
-    /// What an upstream answered, if it is the cause: its `status`, and its `body` if that was JSON.
+    /// The status that an upstream answered, if the problem is its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    /// What an upstream answered, as it came, if that was JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
-    upstream: Option<&'a raincheck_core::Refused>,
+    upstream_error: Option<&'a raincheck_core::Json>,
     /// The job it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
@@ -153,7 +156,8 @@ impl ApiError {
             status: status.as_u16(),
             detail: &problem.detail,
             pointer: problem.pointer.as_deref(),
-            upstream: problem.upstream.as_deref(),
+            upstream_status: problem.upstream_status,
+            upstream_error: problem.upstream_error.as_deref(),
             instance: job.map(|job| format!("/v1/jobs/{job}")),
             outcome: *outcome,
         }

@@ -40,7 +40,7 @@ pub use json::Json;
 pub use misfit::Misfit;
 pub use name::{Kind, Lane, NAME_LENGTH_MAX, NameError, QueueName, Tenant};
 pub use priority::{Priority, PriorityError};
-pub use problem::{Class, Problem, ProblemType, Refused};
+pub use problem::{Class, Problem, ProblemType};
 pub use progress::{MESSAGE_LENGTH_MAX, Progress};
 pub use ready::{Line, Openings, Place, ReadySet, Want};
 pub use retry::{Backoff, Dice};

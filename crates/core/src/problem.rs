@@ -20,22 +20,15 @@ pub struct Problem {
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<Box<str>>,
-    /// What an upstream answered, if it is the cause.
+    /// The status that an upstream answered, if the problem is its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<Box<Refused>>,
+    pub upstream_status: Option<u16>,
+    /// What an upstream answered, as it came, if that was JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_error: Option<Box<Json>>,
     /// How the front door should class it. Not part of the problem's JSON.
     #[serde(skip)]
     pub class: Class,
-}
-
-/// How an upstream refused what a job asked of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// The status.
-    pub status: u16,
-    /// What it said, if it said it in JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Json>,
 }
 
 /// What a problem means for whoever asked; each front door turns it into its own codes.
@@ -186,7 +179,8 @@ impl Problem {
             title: problem_type.title.into(),
             detail: detail.into(),
             pointer: None,
-            upstream: None,
+            upstream_status: None,
+            upstream_error: None,
             class: problem_type.class,
         }
     }
@@ -195,6 +189,13 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into().into_boxed_str());
+        self
+    }
+
+    /// Says what an upstream answered.
+    #[must_use]
+    pub fn of_upstream(mut self, status: u16, error: Option<Json>) -> Self {
+        (self.upstream_status, self.upstream_error) = (Some(status), error.map(Box::new));
         self
     }
 

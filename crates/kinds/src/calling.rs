@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use raincheck_core::gate::{Block, Then};
-use raincheck_core::{Json, Problem, ProblemType, Refused, Retry};
+use raincheck_core::{Json, Problem, ProblemType, Retry};
 use raincheck_engine::{Context, Failure};
 use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Upstreams, Why};
 
@@ -77,8 +77,10 @@ pub(crate) fn failed(failure: &CallFailure) -> Failure {
         _ => "",
     };
     let mut problem = Problem::new(problem_type, format!("{}{mend}", failure.detail));
-    let body = failure.body.as_ref().and_then(|body| Json::from_value(body).ok());
-    problem.upstream = failure.status.map(|status| Box::new(Refused { status, body }));
+    if let Some(status) = failure.status {
+        let said = failure.body.as_ref().and_then(|body| Json::from_value(body).ok());
+        problem = problem.of_upstream(status, said);
+    }
     match failure.verdict.then {
         Then::Wait => {
             let wait = failure.retry_after.unwrap_or(POSTPONED_MIN).clamp(POSTPONED_MIN, POSTPONED_MAX);
