@@ -12,16 +12,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("raincheck-engine", &["store", "core"]),
     ("raincheck-api", &["engine", "store", "core"]),
     ("raincheck-kinds", &["engine", "core", "audio"]),
-    ("raincheck", &["api", "engine", "store", "store-sqlite", "kinds", "core"]),
+    ("raincheck-simulator", &[]),
+    ("raincheck", &["api", "engine", "store", "store-sqlite", "kinds", "simulator", "core"]),
 ];
 /// Tools of the project itself, which nobody depends on and which are not shipped.
 const TOOLS: &[&str] = &["raincheck-bench", "xtask"];
 /// Heavy or telling dependencies, and who alone may have them.
 const FENCED: &[(&str, &[&str])] = &[
     ("rusqlite", &["raincheck-store-sqlite"]),
-    ("axum", &["raincheck-api"]),
-    ("hyper", &["raincheck-api", "raincheck"]),
-    ("hyper-util", &["raincheck-api", "raincheck"]),
+    ("axum", &["raincheck-api", "raincheck-simulator"]),
+    ("hyper", &["raincheck-api", "raincheck-simulator", "raincheck"]),
+    ("hyper-util", &["raincheck-api", "raincheck-simulator", "raincheck"]),
     ("hyper-rustls", &["raincheck"]),
     ("prometheus-client", &["raincheck-api"]),
     ("symphonia", &["raincheck-audio"]),
