@@ -13,13 +13,16 @@
 //! It knows none of our other rooms, and opens no connection.
 
 mod answer;
+mod anthropic;
 mod config;
 mod content;
 mod control;
 mod distribution;
 mod draw;
+mod fal;
 mod fault;
 mod files;
+mod generic;
 mod headers;
 mod idempotency;
 mod inbound;
@@ -31,6 +34,7 @@ mod openai;
 mod picture;
 mod plan;
 mod refusal;
+mod replicate;
 mod requests;
 mod serve;
 mod sim;
@@ -99,7 +103,10 @@ impl Simulator {
         let (sim, address) = (Sim::new(config)?, listener.local_addr()?);
         let router = control::router()
             .merge(openai::router())
-            .route("/fal/files/{name}", axum::routing::get(picture::serve))
+            .merge(anthropic::router())
+            .merge(fal::router())
+            .merge(replicate::router())
+            .merge(generic::router())
             .with_state(Arc::clone(&sim));
         let serving = TaskTracker::new();
         drop(serving.spawn(serve::serve(listener, router, Arc::clone(&sim))));

@@ -191,7 +191,8 @@ fn over_the_limit(inbound: &Inbound, account: &Account, limits: &Limits, verdict
             let standing = standings.iter().find(|standing| standing.measure == *measure);
             let (limit, used) = standing.map_or((0, 0), |one| (one.limit, one.limit - one.remaining));
             let message = format!(
-                "Rate limit reached for {model} in organization org-simulator on {what}: Limit {limit}, Used {used},                  Requested {requested}. Please try again in {again}.",
+                "Rate limit reached for {model} in organization org-simulator on {what}: Limit {limit}, Used {used}, \
+                 Requested {requested}. Please try again in {again}.",
                 model = account.1,
                 again = headers::go_duration(*wait)
             );

@@ -2,6 +2,9 @@
 //! purpose can be seen as it is.
 
 mod client;
+mod control;
+mod dialects;
+mod faults;
 mod openai;
 
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@ use crate::{QUICK, simulator};
 const RESPONSES: &str = "/openai/v1/responses";
 const CHAT: &str = "/openai/v1/chat/completions";
 
-fn ask(extra: Value) -> Value {
+fn ask(extra: &Value) -> Value {
     let mut body = json!({"model": "gpt-sim", "input": "How slow can it be?"});
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     body
@@ -21,14 +21,14 @@ fn deltas(events: &[Value]) -> String {
 #[tokio::test]
 async fn a_stream_of_responses_adds_up_to_the_response() {
     let sim = simulator(QUICK).await;
-    let whole = post(sim.address(), RESPONSES, &ask(json!({}))).await;
+    let whole = post(sim.address(), RESPONSES, &ask(&json!({}))).await;
     assert_eq!(whole.status, 200);
     assert!(whole.headers["x-request-id"].starts_with("req_") && whole.headers.contains_key("openai-processing-ms"));
     let whole = whole.json();
     let text = whole["output"][0]["content"][0]["text"].as_str().unwrap();
     assert_eq!((&whole["status"], &whole["usage"]["output_tokens"]), (&json!("completed"), &json!(12)));
 
-    let stream = post(sim.address(), RESPONSES, &ask(json!({"stream": true}))).await;
+    let stream = post(sim.address(), RESPONSES, &ask(&json!({"stream": true}))).await;
     assert_eq!(stream.headers["content-type"], "text/event-stream; charset=utf-8");
     let events = stream.events();
     let numbers: Vec<u64> = events.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
@@ -39,7 +39,7 @@ async fn a_stream_of_responses_adds_up_to_the_response() {
     let kept = get(sim.address(), &format!("{RESPONSES}/{}", last["id"].as_str().unwrap())).await.json();
     assert_eq!(kept, *last);
 
-    let cut = post(sim.address(), RESPONSES, &ask(json!({"max_output_tokens": 5}))).await.json();
+    let cut = post(sim.address(), RESPONSES, &ask(&json!({"max_output_tokens": 5}))).await.json();
     assert_eq!(
         (&cut["status"], &cut["incomplete_details"]["reason"]),
         (&json!("incomplete"), &json!("max_output_tokens"))
@@ -55,13 +55,13 @@ async fn a_background_response_goes_on_by_itself_and_is_streamed_from_anywhere()
         r#"{"time_scale": 60, "behaviour": {"call_ms": {"constant": 18000}, "output_tokens": {"constant": 6}}}"#,
     )
     .await;
-    let begun = post(sim.address(), RESPONSES, &ask(json!({"background": true}))).await.json();
+    let begun = post(sim.address(), RESPONSES, &ask(&json!({"background": true}))).await.json();
     assert!(begun["status"] == "queued" || begun["status"] == "in_progress", "{begun}");
     let path = format!("{RESPONSES}/{}", begun["id"].as_str().unwrap());
     let refused = get(sim.address(), &format!("{path}?stream=true")).await;
     assert_eq!(refused.status, 400);
 
-    let events = post(sim.address(), RESPONSES, &ask(json!({"background": true, "stream": true}))).await.events();
+    let events = post(sim.address(), RESPONSES, &ask(&json!({"background": true, "stream": true}))).await.events();
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds[..3], ["response.created", "response.queued", "response.in_progress"]);
     assert_eq!(kinds.last(), Some(&"response.completed"));
@@ -76,7 +76,7 @@ async fn a_background_response_goes_on_by_itself_and_is_streamed_from_anywhere()
 #[tokio::test]
 async fn a_background_response_can_be_cancelled_once_and_deleted() {
     let sim = simulator(r#"{"behaviour": {"call_ms": {"constant": 600000}}}"#).await;
-    let begun = post(sim.address(), RESPONSES, &ask(json!({"background": true}))).await.json();
+    let begun = post(sim.address(), RESPONSES, &ask(&json!({"background": true}))).await.json();
     let path = format!("{RESPONSES}/{}", begun["id"].as_str().unwrap());
     let cancelled = post(sim.address(), &format!("{path}/cancel"), &json!({})).await.json();
     assert_eq!(cancelled["status"], "cancelled");
@@ -94,21 +94,21 @@ async fn a_background_response_can_be_cancelled_once_and_deleted() {
 #[tokio::test]
 async fn a_stream_of_chat_adds_up_and_tells_its_usage_where_asked() {
     let sim = simulator(QUICK).await;
-    let ask = |extra: Value| {
+    let ask = |extra: &Value| {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hello"}]});
         body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         body
     };
-    let whole = post(sim.address(), CHAT, &ask(json!({}))).await.json();
+    let whole = post(sim.address(), CHAT, &ask(&json!({}))).await.json();
     let stream =
-        post(sim.address(), CHAT, &ask(json!({"stream": true, "stream_options": {"include_usage": true}}))).await;
+        post(sim.address(), CHAT, &ask(&json!({"stream": true, "stream_options": {"include_usage": true}}))).await;
     assert!(stream.text().ends_with("data: [DONE]\n\n"));
     let chunks = stream.events();
     let text: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
     assert_eq!(whole["choices"][0]["message"]["content"], json!(text));
     assert_eq!(chunks.last().unwrap()["usage"], whole["usage"]);
     assert_eq!(chunks[chunks.len() - 2]["choices"][0]["finish_reason"], "stop");
-    let bare = post(sim.address(), CHAT, &ask(json!({"stream": true}))).await.events();
+    let bare = post(sim.address(), CHAT, &ask(&json!({"stream": true}))).await.events();
     assert!(bare.iter().all(|chunk| chunk.get("usage").is_none()));
 }
 
@@ -154,7 +154,7 @@ async fn the_same_seed_gives_the_same_bytes() {
         sim.configure(raincheck_simulator::SimConfig { seed, ..sim.config() }).unwrap();
         let mut bytes = Vec::new();
         for extra in [json!({}), json!({"stream": true}), json!({})] {
-            bytes.push(post(sim.address(), RESPONSES, &ask(extra)).await.body);
+            bytes.push(post(sim.address(), RESPONSES, &ask(&extra)).await.body);
         }
         assert_ne!(bytes[0], bytes[2], "a second call is another response");
         runs.push(bytes);
@@ -166,10 +166,10 @@ async fn the_same_seed_gives_the_same_bytes() {
 #[tokio::test]
 async fn keys_are_asked_for_and_masked() {
     let sim = simulator(r#"{"api_keys": ["sk-canary"]}"#).await;
-    let refused = post(sim.address(), RESPONSES, &ask(json!({}))).await;
+    let refused = post(sim.address(), RESPONSES, &ask(&json!({}))).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (401, &json!("invalid_api_key")));
     let headers = [("authorization", "Bearer sk-canary")];
-    assert_eq!(post_with(sim.address(), RESPONSES, &headers, &ask(json!({}))).await.status, 200);
+    assert_eq!(post_with(sim.address(), RESPONSES, &headers, &ask(&json!({}))).await.status, 200);
     let seen = get(sim.address(), "/sim/requests").await;
     assert!(!seen.text().contains("sk-canary"), "{}", seen.text());
     let requests = &seen.json()["requests"];
