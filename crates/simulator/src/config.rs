@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
-use crate::fault::FaultRule;
+use crate::rules::FaultRule;
 
 /// Overrides that can be configured.
 pub const OVERRIDES_MAX: usize = 200;

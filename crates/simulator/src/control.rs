@@ -12,9 +12,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::config::{SimConfig, Wrong};
-use crate::fault::FaultRule;
 use crate::ledger::Ledger;
 use crate::requests::{REQUESTS_SHOWN_MAX, Received};
+use crate::rules::FaultRule;
 use crate::sim::Sim;
 
 /// The routes.

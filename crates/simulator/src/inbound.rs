@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use crate::config::Dialect;
 use crate::draw::{Draw, hash, hex_of, mix};
-use crate::fault::{Asked, Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use crate::headers;
 use crate::ledger::{KEY_BYTES_MAX, Whose};
 use crate::line::{Line, Noted};
 use crate::refusal::{No, Refusal, Why, cut};
 use crate::requests::{self, LOGGED_BODY_BYTES_MAX, Received};
+use crate::rules::Asked;
 use crate::sim::Sim;
 
 /// What a request may carry.

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Dialect;
+use crate::ledger::End;
 use crate::plan::{Plan, Seeds};
 use crate::sim::Bounded;
+use crate::work::Running;
 
 /// Jobs that are kept, with what was asked of them; the oldest make room.
 pub const JOBS_MAX: usize = 20_000;
@@ -31,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) body_bytes: usize,
     pub(crate) model: String,
     pub(crate) input_tokens: u64,
+    /// Its answer is text.
+    pub(crate) writes: bool,
     pub(crate) plan: Plan,
     pub(crate) seeds: Seeds,
     pub(crate) begun: Instant,
@@ -40,6 +44,8 @@ pub(crate) struct Job {
     pub(crate) fails: bool,
     pub(crate) cancel: CancellationToken,
     pub(crate) cancelled: Mutex<Option<Instant>>,
+    /// What the ledger is told when it ends.
+    pub(crate) running: Mutex<Option<Running>>,
 }
 
 /// How a job stands.
@@ -64,7 +70,30 @@ impl Job {
         self.plan.queue + self.plan.whole()
     }
 
+    /// How it stands. Whoever sees that it has ended finds that in the ledger, too.
     pub(crate) fn stage(&self, now: Instant) -> Stage {
+        let stage = self.stage_at(now);
+        if stage.is_over() {
+            self.settle(match stage {
+                Stage::Cancelled => End::Cancelled,
+                Stage::Failed => End::Failed,
+                _ => End::Completed,
+            });
+        }
+        stage
+    }
+
+    /// Tells the ledger how it ended, once.
+    pub(crate) fn settle(&self, end: End) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut running) = running {
+            let written = if self.writes { self.tokens_written(Instant::now()) } else { 0 };
+            running.wrote(u64::from(written));
+            running.end(end);
+        }
+    }
+
+    fn stage_at(&self, now: Instant) -> Stage {
         if self.cancelled_at().is_some() {
             return Stage::Cancelled;
         }
@@ -93,7 +122,9 @@ impl Job {
             return false;
         }
         *cancelled = Some(now);
+        drop(cancelled);
         self.cancel.cancel();
+        self.settle(End::Cancelled);
         true
     }
 

@@ -19,6 +19,7 @@ mod content;
 mod control;
 mod distribution;
 mod draw;
+mod emitter;
 mod fal;
 mod fault;
 mod files;
@@ -36,6 +37,7 @@ mod plan;
 mod refusal;
 mod replicate;
 mod requests;
+mod rules;
 mod serve;
 mod sim;
 mod work;
@@ -51,7 +53,7 @@ pub use config::{
     Behaviour, Dialect, EPOCH_DEFAULT, FAULT_RULES_MAX, Limits, OVERRIDES_MAX, Override, SimConfig, Wrong,
 };
 pub use distribution::Distribution;
-pub use fault::{Fault, FaultKind, FaultRule, On, RetryAfter};
+pub use fault::{Fault, FaultKind, RetryAfter};
 pub use files::{FILES_BYTES_MAX, FILES_MAX};
 pub use idempotency::IDEMPOTENCY_KEYS_MAX;
 pub use inbound::BODY_BYTES_MAX;
@@ -61,6 +63,7 @@ pub use limiter::{LIMITED_MODELS_MAX, Usage};
 pub use picture::PICTURE_SIDE_MAX;
 pub use plan::OUTPUT_TOKENS_MAX;
 pub use requests::{LOGGED_BODY_BYTES_MAX, LOGGED_HEADER_BYTES_MAX, REQUESTS_MAX, REQUESTS_SHOWN_MAX, Received};
+pub use rules::{FaultRule, On};
 pub use serve::CONNECTIONS_MAX;
 pub use sim::REPETITIONS_MAX;
 

@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{SimConfig, Wrong};
-use crate::fault::Rules;
 use crate::files::Files;
 use crate::idempotency::Keys;
 use crate::jobs::Jobs;
 use crate::ledger::{Book, Ledger};
 use crate::limiter::Limiter;
 use crate::requests::Requests;
+use crate::rules::Rules;
 
 /// Different requests whose repetitions are counted.
 pub const REPETITIONS_MAX: usize = 100_000;

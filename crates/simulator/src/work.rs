@@ -14,7 +14,7 @@ use crate::fault::{Fault, FaultKind, RetryAfter};
 use crate::headers;
 use crate::idempotency::Claim;
 use crate::inbound::Inbound;
-use crate::jobs::{Job, Stage};
+use crate::jobs::Job;
 use crate::ledger::{End, Execution, Tally};
 use crate::limiter::{Account, Measure, Verdict};
 use crate::plan::{Plan, Seeds};
@@ -252,6 +252,7 @@ impl Work {
             body_bytes: self.inbound.body.len(),
             model: self.model.clone(),
             input_tokens: self.input_tokens,
+            writes: self.writes,
             plan: if background { self.plan.clone() } else { self.plan.clone().at_once() },
             seeds: self.seeds,
             begun: Instant::now(),
@@ -259,6 +260,7 @@ impl Work {
             fails: self.has(FaultKind::Fails),
             cancel: CancellationToken::new(),
             cancelled: Mutex::default(),
+            running: Mutex::default(),
         }
     }
 
@@ -270,29 +272,24 @@ impl Work {
         if let Some(known) = sim.jobs().get(job.dialect, &job.id) {
             return known;
         }
-        let job = Arc::new(job);
-        sim.jobs().add(Arc::clone(&job));
         let idle = Running { sim: Arc::clone(&sim), execution: None, account: None, key: None };
         let running = std::mem::replace(&mut self.running, idle);
-        drop(sim.tasks.spawn(run(Arc::clone(&job), running, self.writes, sim.stopping.clone())));
+        let job = Arc::new(Job { running: Mutex::new(Some(running)), ..job });
+        sim.jobs().add(Arc::clone(&job));
+        drop(sim.tasks.spawn(run(Arc::clone(&job), sim.stopping.clone())));
         job
     }
 }
 
-/// Waits for the end of a job, for the ledger.
-async fn run(job: Arc<Job>, mut running: Running, writes: bool, stopping: CancellationToken) {
+/// Waits for the end of a job, for the ledger: nobody else may look.
+async fn run(job: Arc<Job>, stopping: CancellationToken) {
     tokio::select! {
         () = sleep_until(job.begun + job.length()) => {}
         () = job.cancel.cancelled() => {}
-        () = stopping.cancelled() => return,
+        () = stopping.cancelled() => {}
     }
-    let now = Instant::now();
-    running.wrote(if writes { u64::from(job.tokens_written(now)) } else { 0 });
-    running.end(match job.stage(now) {
-        Stage::Cancelled => End::Cancelled,
-        Stage::Failed => End::Failed,
-        Stage::Done => End::Completed,
-        // Forgotten before it was done.
-        Stage::Queued { .. } | Stage::Running => End::Aborted,
-    });
+    // What was forgotten before it was done was aborted.
+    if !job.stage(Instant::now()).is_over() {
+        job.settle(End::Aborted);
+    }
 }
