@@ -101,7 +101,7 @@ fn standing(inbound: &Inbound, job: &Job, stage: Stage, with_logs: bool) -> Valu
     }
     body["logs"] = if with_logs { logs(inbound, job) } else { Value::Null };
     if stage.is_over() {
-        body["metrics"] = json!({"inference_time": job.plan.whole().as_secs_f64()});
+        body["metrics"] = json!({"inference_time": job.plan.simulated(job.plan.whole()).as_secs_f64()});
     }
     if let Some((error, kind)) = error(stage) {
         body["error"] = json!(error);
@@ -192,7 +192,7 @@ fn pictures(inbound: &Inbound, job: &Job) -> Value {
     };
     json!({
         "images": (0..count).map(picture).collect::<Vec<_>>(),
-        "timings": {"inference": job.plan.whole().as_secs_f64()},
+        "timings": {"inference": job.plan.simulated(job.plan.whole()).as_secs_f64()},
         "seed": job.body["seed"].as_u64().unwrap_or(job.plan.seed() >> 32),
         "has_nsfw_concepts": vec![false; usize::try_from(count).unwrap_or(1)],
         "prompt": job.body["prompt"]

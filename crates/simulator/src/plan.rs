@@ -94,6 +94,11 @@ impl Plan {
         }
     }
 
+    /// A length of time as it is in the simulation, where the work is not shortened.
+    pub(crate) fn simulated(&self, length: Duration) -> Duration {
+        length.mul_f64(self.scale)
+    }
+
     /// A token.
     pub(crate) fn token(&self, place: u32) -> String {
         content::token(self.text_seed, place)

@@ -82,7 +82,7 @@ fn wait(prefer: &str) -> Option<Duration> {
 fn prediction(inbound: &Inbound, job: &Job, stage: Stage) -> Value {
     let epoch = inbound.sim.config().epoch;
     let time = |after: Duration| {
-        let after = i64::try_from(after.as_secs()).unwrap_or_default();
+        let after = i64::try_from(job.plan.simulated(after).as_secs()).unwrap_or_default();
         json!(Timestamp::from_second(epoch + after).unwrap_or_default().to_string())
     };
     let status = match stage {
@@ -99,7 +99,8 @@ fn prediction(inbound: &Inbound, job: &Job, stage: Stage) -> Value {
         _ => Vec::new(),
     };
     let url = format!("{}/replicate/v1/predictions/{}", inbound.base(), job.id);
-    let metrics = json!({"predict_time": job.plan.whole().as_secs_f64(), "total_time": job.length().as_secs_f64()});
+    let seconds = |length: Duration| job.plan.simulated(length).as_secs_f64();
+    let metrics = json!({"predict_time": seconds(job.plan.whole()), "total_time": seconds(job.length())});
     json!({
         "id": job.id,
         "model": job.model,

@@ -63,7 +63,7 @@ fn status(job: &Job, stage: Stage) -> &'static str {
 }
 
 fn seconds(job: &Job) -> i64 {
-    i64::try_from(job.length().as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(job.plan.simulated(job.length()).as_secs()).unwrap_or(i64::MAX)
 }
 
 fn usage(job: &Job) -> Value {
