@@ -3,10 +3,10 @@
 mod announce;
 mod files;
 mod guard;
-mod limits;
-mod listen;
+pub(crate) mod limits;
+pub(crate) mod listen;
 mod logs;
-mod signals;
+pub(crate) mod signals;
 mod stop;
 pub(crate) mod store;
 
