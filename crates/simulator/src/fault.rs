@@ -28,7 +28,7 @@ pub enum FaultKind {
     Unavailable,
     /// 529.
     Overloaded,
-    /// Whatever [`Fault::status`] says.
+    /// The status that [`Fault`] names.
     Status,
     /// The connection is reset before anything is done or answered.
     ResetBefore,

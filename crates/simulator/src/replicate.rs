@@ -28,6 +28,7 @@ pub(crate) fn router() -> Router<Arc<Sim>> {
         .route("/replicate/v1/predictions", post(create))
         .route("/replicate/v1/models/{owner}/{name}/predictions", post(create))
         .route("/replicate/v1/deployments/{owner}/{name}/predictions", post(create))
+        .route("/replicate/v1/models/{owner}/{name}/versions/{id}", get(version))
         .route("/replicate/v1/predictions/{id}", get(retrieve))
         .route("/replicate/v1/predictions/{id}/cancel", post(cancel))
         .route("/replicate/{*rest}", any(unknown))
@@ -122,6 +123,16 @@ fn prediction(inbound: &Inbound, job: &Job, stage: Stage) -> Value {
 fn find(inbound: &Inbound, id: &str) -> Result<Arc<Job>, Refusal> {
     let found = inbound.sim.jobs().get(inbound.dialect, id);
     found.ok_or_else(|| inbound.refuse(&No::not_found("The requested resource could not be found.")))
+}
+
+/// A version of a model, which clients ask whether its output comes in pieces.
+async fn version(Path((_, _, id)): Path<(String, String, String)>, inbound: Inbound) -> Result<Response, Refusal> {
+    inbound.look().await?;
+    let output = json!({"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"});
+    let created_at = Timestamp::from_second(inbound.sim.config().epoch).unwrap_or_default().to_string();
+    let schema = json!({"components": {"schemas": {"Input": {"type": "object"}, "Output": output}}});
+    let body = json!({"id": id, "created_at": created_at, "cog_version": "0.0.0", "openapi_schema": schema});
+    Ok(inbound.dress(Json(body).into_response()))
 }
 
 async fn retrieve(Path(id): Path<String>, inbound: Inbound) -> Result<Response, Refusal> {

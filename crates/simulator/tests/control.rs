@@ -29,6 +29,21 @@ async fn the_configuration_is_read_and_replaced() {
     assert_eq!(again, sim.config());
 }
 
+#[test]
+fn the_page_about_it_is_right() {
+    let page = include_str!("../../../docs/simulator.md");
+    let json = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    SimConfig::from_json(json).unwrap();
+    let table = page.split("## Faults").nth(1).unwrap().split("A fault also has").next().unwrap();
+    let named = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let kinds: Vec<&str> = named.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(kinds.len(), 18);
+    for kind in kinds {
+        let fault = json!({"kind": kind, "status": 500});
+        serde_json::from_value::<raincheck_simulator::Fault>(fault).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn limits_are_announced_enforced_and_breaches_noted() {
     let sim = simulator(

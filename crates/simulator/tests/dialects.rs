@@ -102,6 +102,8 @@ async fn replicate_predicts_waits_and_cancels() {
     assert_eq!(cancelled["status"], "canceled");
     let model = "/replicate/v1/models/meta/llama/predictions";
     assert_eq!(post(sim.address(), model, &json!({"input": {}})).await.json()["model"], "meta/llama");
+    let version = get(sim.address(), "/replicate/v1/models/meta/llama/versions/v1").await.json();
+    assert_eq!(version["openapi_schema"]["components"]["schemas"]["Output"]["type"], "array");
     assert_eq!(post(sim.address(), PREDICTIONS, &json!({"input": {}})).await.status, 422);
 }
 
