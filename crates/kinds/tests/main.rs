@@ -1,4 +1,6 @@
 //! The bundled handlers, run by an engine as a server runs them.
 
+mod llm;
+mod outage;
 mod scan;
 mod support;
