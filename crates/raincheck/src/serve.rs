@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
+use raincheck_kinds::{AudioScan, Echo, JobFiles, Llm, Sleep};
 use raincheck_store::StoreError;
+use raincheck_upstream::{Egress, Upstreams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -159,12 +160,37 @@ async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result
         tracing::warn!(root = %root.display(), "a directory of audio.roots is not there; nothing can be scanned in it until it is");
     }
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
+    let upstreams = open_upstreams(config, &hub)?;
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
+    let bundled = with_models(bundled, &upstreams);
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
     let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
     Ok((engine.await.map_err(cannot)?, files))
+}
+
+/// The upstreams of the configuration. Whenever one may take more, the engine looks for jobs that wait for it.
+fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure> {
+    let egress = Egress { allow: config.egress.allow.clone() };
+    let chance = Chance::from_system();
+    let upstreams = Upstreams::new(config.upstreams.clone(), &egress, move || chance.dice());
+    let upstreams = upstreams.map_err(|error| {
+        Failure::new(Exit::Failed, format!("the certificates of this machine cannot be read: {error}"))
+            .hint("install them: apt-get install ca-certificates")
+    })?;
+    let hub = Arc::clone(hub);
+    upstreams.on_change(move || hub.look_again());
+    Ok(upstreams)
+}
+
+/// The kinds that call language models, if there are upstreams that could be called.
+fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
+    if upstreams.is_empty() {
+        return registry;
+    }
+    let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
+    kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone())))
 }
 
 /// A kind of which the server knows only that workers in other processes run it.
