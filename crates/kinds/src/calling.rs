@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use raincheck_core::gate::{Block, Then};
 use raincheck_core::{Json, Problem, ProblemType, Retry};
 use raincheck_engine::{Context, Failure};
-use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Upstreams, Why};
+use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Served, Upstreams, Why};
+use serde_json::Value;
 
+/// An answer that is one object may have so many bytes.
+pub(crate) const OBJECT_MAX: usize = 64 << 20;
 /// How long an attempt waits at a gate. The job was claimed because there was room; if others were quicker, it goes back.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A postponed job comes back no sooner than this.
@@ -68,7 +73,7 @@ fn postponed(detail: String, wait: Duration) -> Failure {
 }
 
 /// What a failed call means for the job.
-pub(crate) fn failed(failure: &CallFailure) -> Failure {
+fn failed(failure: &CallFailure) -> Failure {
     let refused = matches!(failure.verdict.then, Then::Never | Then::Elsewhere | Then::Blocked(_));
     let problem_type = if refused { ProblemType::UPSTREAM_REFUSED } else { ProblemType::UPSTREAM_FAILED };
     let mend = match failure.verdict.then {
@@ -91,7 +96,48 @@ pub(crate) fn failed(failure: &CallFailure) -> Failure {
     }
 }
 
+/// A job's call of one upstream.
+#[async_trait]
+pub(crate) trait Call: Send + Sync {
+    /// Makes it. `Ok(Err(…))` if the upstream failed or refused.
+    ///
+    /// # Errors
+    /// What ends the attempt, whatever other upstreams there are.
+    async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure>;
+}
+
+/// Calls the first upstream that is not down, and the next if it refuses for good; records who served.
+///
+/// # Errors
+/// What the last call means for the job.
+pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call: &dyn Call) -> Result<Json, Failure> {
+    let mut last = None;
+    for (number, route) in routes.iter().enumerate() {
+        let is_last = number + 1 == routes.len();
+        if !is_last && route.gate().is_down() {
+            continue;
+        }
+        match call.call(context, route).await? {
+            Ok(result) => {
+                let _: Served = context.step("served", async { Ok(route.served()) }).await?;
+                return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
+            }
+            Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failure),
+            Err(failure) => return Err(failed(&failure)),
+        }
+    }
+    Err(last.as_ref().map_or_else(|| Failure::transient("no upstream took the call"), failed))
+}
+
 /// Whether another upstream should be asked instead.
-pub(crate) fn goes_elsewhere(failure: &CallFailure) -> bool {
+fn goes_elsewhere(failure: &CallFailure) -> bool {
     matches!(failure.verdict.then, Then::Elsewhere | Then::Blocked(_))
+}
+
+/// An answer that is one JSON value.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn object(bytes: &Bytes) -> Result<Value, CallFailure> {
+    serde_json::from_slice(bytes).map_err(|error| CallFailure::malformed(format!("the answer is no JSON: {error}")))
 }

@@ -7,13 +7,16 @@ mod calling;
 mod echo;
 mod files;
 mod history;
+mod image;
 mod input;
 mod llm;
+mod remote;
 mod scan;
 mod sleep;
 
 pub use echo::Echo;
 pub use files::JobFiles;
+pub use image::ImageGenerate;
 pub use llm::Llm;
 pub use scan::AudioScan;
 pub use sleep::Sleep;

@@ -6,21 +6,18 @@ mod deltas;
 mod dialect;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use raincheck_core::{Json, Lane, Openings, Problem, ProblemType};
 use raincheck_engine::{About, Context, Failure, Handler};
-use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Request, Route, Served, Upstreams, estimate};
+use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Request, Route, Upstreams, estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::calling::{enter, failed, goes_elsewhere, routes};
-use crate::input;
+use crate::calling::{Call, OBJECT_MAX, enter, first_that_serves, object, routes};
+use crate::{input, remote};
 use assemble::Assembly;
+use background::Background;
 use deltas::Deltas;
 use dialect::Dialect;
-
-/// An answer that is one object may have so many bytes.
-const OBJECT_MAX: usize = 64 << 20;
 
 /// Runs the jobs of one kind of call to a language model.
 pub struct Llm {
@@ -92,7 +89,8 @@ impl Llm {
         let permit = enter(context, route, tokens).await?;
         self.mark(context, route, head).await?;
         if self.dialect == Dialect::Response && route.config().native_background {
-            return background::run(context, route, permit, body).await;
+            let response = Background { route, body, key: context.job().id.to_string() };
+            return remote::run(context, route, permit, &response).await;
         }
         let mut request = Request::post(self.dialect.path(), self.dialect.body(body, route.model()));
         request.idempotency_key = Some(context.job().id.to_string());
@@ -193,8 +191,23 @@ fn ambiguous(what: &str) -> Failure {
     Failure::fatal(Problem::new(ProblemType::OUTCOME_AMBIGUOUS, detail))
 }
 
-fn object(bytes: &Bytes) -> Result<Value, CallFailure> {
-    serde_json::from_slice(bytes).map_err(|error| CallFailure::malformed(format!("the answer is no JSON: {error}")))
+/// A call with its input.
+struct Made<'a> {
+    llm: &'a Llm,
+    head: Head,
+    body: Map<String, Value>,
+}
+
+#[async_trait]
+impl Call for Made<'_> {
+    async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure> {
+        match self.llm.call(context, route, &self.body, &self.head).await? {
+            Err(failure) if failure.verdict.is_ambiguous && is_once(route, &self.head) => {
+                Err(ambiguous(&failure.detail))
+            }
+            called => Ok(called),
+        }
+    }
 }
 
 #[async_trait]
@@ -223,25 +236,7 @@ impl Handler for Llm {
         let head: Head = input::read(&input)?;
         let body: Map<String, Value> = input::read(&input)?;
         let routes = self.routes(&head)?;
-        let mut last = None;
-        for (number, route) in routes.iter().enumerate() {
-            let is_last = number + 1 == routes.len();
-            if !is_last && route.gate().is_down() {
-                continue;
-            }
-            match self.call(&context, route, &body, &head).await? {
-                Ok(result) => {
-                    let served: Served = context.step("served", async { Ok(route.served()) }).await?;
-                    drop(served);
-                    return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
-                }
-                Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failure),
-                Err(failure) if failure.verdict.is_ambiguous && is_once(route, &head) => {
-                    return Err(ambiguous(&failure.detail));
-                }
-                Err(failure) => return Err(failed(&failure)),
-            }
-        }
-        Err(last.as_ref().map_or_else(|| Failure::transient("no upstream took the call"), failed))
+        let call = Made { llm: self, head, body };
+        first_that_serves(&context, &routes, &call).await
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Echo, JobFiles, Llm, Sleep};
+use raincheck_kinds::{AudioScan, Echo, ImageGenerate, JobFiles, Llm, Sleep};
 use raincheck_store::StoreError;
 use raincheck_upstream::{Egress, Upstreams};
 use tokio::net::TcpListener;
@@ -184,12 +184,13 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
     Ok(upstreams)
 }
 
-/// The kinds that call language models, if there are upstreams that could be called.
+/// The kinds that call upstreams, if there are upstreams that could be called.
 fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
     if upstreams.is_empty() {
         return registry;
     }
     let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
+    let registry = registry.with(ImageGenerate::new(upstreams.clone()));
     kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone())))
 }
 

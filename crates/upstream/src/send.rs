@@ -50,6 +50,12 @@ impl Request {
         Self { method: Method::POST, path: path.into(), headers, body, idempotency_key: None, caller_key: None }
     }
 
+    /// A request that changes something, and says by its path what.
+    #[must_use]
+    pub fn put(path: impl Into<String>) -> Self {
+        Self { method: Method::PUT, ..Self::get(path) }
+    }
+
     /// A request that asks for something.
     #[must_use]
     pub fn get(path: impl Into<String>) -> Self {

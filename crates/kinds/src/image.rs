@@ -1,0 +1,116 @@
+//! `image.generate`: pictures (and whatever else such models make) by FAL's queue, Replicate's predictions or OpenAI's images.
+
+mod fal;
+mod replicate;
+
+use async_trait::async_trait;
+use raincheck_core::{Json, Lane, Openings, Problem};
+use raincheck_engine::{About, Context, Failure, Handler};
+use raincheck_upstream::{CallFailure, Protocol, Request, Route, Upstreams};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::calling::{self, Call, OBJECT_MAX, object};
+use crate::{input, remote};
+use fal::Fal;
+use replicate::Replicate;
+
+/// Where a model is looked for, if no upstream is named.
+const PROTOCOLS: [Protocol; 3] = [Protocol::Fal, Protocol::Replicate, Protocol::Openai];
+
+/// Runs the jobs of kind `image.generate`.
+pub struct ImageGenerate {
+    upstreams: Upstreams,
+}
+
+/// What `image.generate` is given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    model: String,
+    #[serde(default)]
+    upstream: Option<String>,
+    #[serde(default)]
+    input: Map<String, Value>,
+}
+
+impl ImageGenerate {
+    /// A handler that calls these upstreams.
+    #[must_use]
+    pub fn new(upstreams: Upstreams) -> Self {
+        Self { upstreams }
+    }
+
+    fn routes(&self, input: &Input) -> Result<Vec<Route>, Problem> {
+        let find = |protocol| calling::routes(&self.upstreams, protocol, &input.model, input.upstream.as_deref());
+        let mut found: Vec<_> = PROTOCOLS.into_iter().map(find).collect();
+        match found.iter().position(Result::is_ok) {
+            Some(place) => found.swap_remove(place),
+            None => found.swap_remove(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Call for Input {
+    async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure> {
+        let permit = calling::enter(context, route, 0).await?;
+        let key = context.job().id.to_string();
+        let arguments = Value::Object(self.input.clone());
+        match route.config().protocol {
+            Protocol::Fal => remote::run(context, route, permit, &Fal::new(route, arguments, key)).await,
+            Protocol::Replicate => {
+                remote::run(context, route, permit, &Replicate { route, input: arguments, key }).await
+            }
+            Protocol::Openai | Protocol::Anthropic | Protocol::Http => {
+                let mut body = self.input.clone();
+                body.insert("model".into(), route.model().into());
+                let body = serde_json::to_vec(&body).unwrap_or_default();
+                let mut request = Request::post("/images/generations", body.into());
+                request.idempotency_key = Some(key);
+                let called = async { object(&route.send(permit, &request).await?.read(OBJECT_MAX).await?) };
+                tokio::select! {
+                    called = called => Ok(called),
+                    _ = context.cancelled() => Err(Failure::cancelled()),
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for ImageGenerate {
+    fn about(&self) -> About {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "model": { "type": "string", "description": "The model or endpoint, such as fal-ai/flux/dev." },
+                "upstream": { "type": "string", "description": "The upstream to call; the first that takes the model if left out." },
+                "input": { "type": "object", "description": "What the model is given: the provider's own arguments." },
+            },
+            "required": ["model"],
+            "additionalProperties": false,
+        });
+        let kind = "image.generate".parse().expect("a constant name");
+        let summary = "Makes pictures by FAL's queue, Replicate's predictions or OpenAI's images.";
+        About { concurrency: 1_024, ..About::new(kind, summary, Json::from(schema)) }
+    }
+
+    async fn check(&self, input: &Json) -> Result<(), Problem> {
+        self.routes(&input::read(input)?).map(drop)
+    }
+
+    fn lane(&self, input: &Json) -> Option<Lane> {
+        Upstreams::lane(&self.routes(&input.parse().ok()?).ok()?)
+    }
+
+    fn openings(&self) -> Openings {
+        self.upstreams.openings()
+    }
+
+    async fn run(&self, context: Context, input: Json) -> Result<Json, Failure> {
+        let input: Input = input::read(&input)?;
+        let routes = self.routes(&input)?;
+        calling::first_that_serves(&context, &routes, &input).await
+    }
+}

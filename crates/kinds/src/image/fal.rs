@@ -1,0 +1,81 @@
+use async_trait::async_trait;
+use raincheck_core::Progress;
+use raincheck_upstream::{CallFailure, Request, Route};
+use serde_json::Value;
+
+use crate::calling::{OBJECT_MAX, object};
+use crate::remote::{Remote, Seen};
+
+/// A request in FAL's queue.
+pub(super) struct Fal<'a> {
+    route: &'a Route,
+    arguments: Value,
+    key: String,
+    /// The part of the endpoint under which its requests are found: owner and alias.
+    app: String,
+}
+
+impl<'a> Fal<'a> {
+    pub(super) fn new(route: &'a Route, arguments: Value, key: String) -> Self {
+        Self { route, arguments, key, app: app(route.model()) }
+    }
+
+    async fn get(&self, path: String) -> Result<Value, CallFailure> {
+        object(&self.route.send_aside(&Request::get(path)).await?.read(OBJECT_MAX).await?)
+    }
+}
+
+/// `fal-ai/flux` of `fal-ai/flux/dev`; of workflows and the like the namespace too.
+fn app(endpoint: &str) -> String {
+    let parts = if ["workflows/", "comfy/"].iter().any(|space| endpoint.starts_with(space)) { 3 } else { 2 };
+    endpoint.split('/').take(parts).collect::<Vec<_>>().join("/")
+}
+
+#[async_trait]
+impl Remote for Fal<'_> {
+    async fn start(&self) -> Result<String, CallFailure> {
+        let body = serde_json::to_vec(&self.arguments).unwrap_or_default();
+        let mut request = Request::post(format!("/{}", self.route.model()), body.into());
+        request.idempotency_key = Some(self.key.clone());
+        let queued = object(&self.route.send_aside(&request).await?.read(OBJECT_MAX).await?)?;
+        let id = queued.get("request_id").and_then(Value::as_str).map(str::to_owned);
+        id.ok_or_else(|| CallFailure::malformed("the answer has no request_id".into()))
+    }
+
+    async fn look(&self, id: &str) -> Result<Seen, CallFailure> {
+        let status = self.get(format!("/{}/requests/{id}/status?logs=1", self.app)).await?;
+        match status.get("status").and_then(Value::as_str).unwrap_or_default() {
+            "IN_QUEUE" => {
+                let ahead = status.get("queue_position").and_then(Value::as_u64).unwrap_or(0);
+                Ok(Seen::Goes(Progress::percent(0.0, format!("In the upstream's queue, {ahead} ahead"))))
+            }
+            "IN_PROGRESS" => Ok(Seen::Goes(Progress::percent(0.0, last_log(&status)))),
+            "COMPLETED" => match self.get(format!("/{}/requests/{id}", self.app)).await {
+                // It says by the status of its result how it failed.
+                Err(failure) if failure.status.is_some() => Ok(Seen::Ended(Err(failure))),
+                result => result.map(|result| Seen::Ended(Ok(result))),
+            },
+            other => Err(CallFailure::malformed(format!("the upstream tells of a status {other:?}"))),
+        }
+    }
+
+    async fn cancel(&self, id: &str) -> Result<(), CallFailure> {
+        self.route.send_aside(&Request::put(format!("/{}/requests/{id}/cancel", self.app))).await.map(drop)
+    }
+}
+
+fn last_log(status: &Value) -> String {
+    let last = status.get("logs").and_then(Value::as_array).and_then(|logs| logs.last()?.get("message")?.as_str());
+    last.unwrap_or("The upstream is at work").chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_found_under_owner_and_alias() {
+        assert_eq!(app("fal-ai/flux/dev"), "fal-ai/flux");
+        assert_eq!(app("workflows/me/mine/x"), "workflows/me/mine");
+    }
+}

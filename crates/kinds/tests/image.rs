@@ -1,0 +1,122 @@
+//! Pictures, by simulated queues.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raincheck_core::{EventBody, EventType, Job, Outcome, ProblemType, State};
+use raincheck_engine::{Engine, Registry};
+use raincheck_kinds::ImageGenerate;
+use raincheck_simulator::{
+    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, RetryAfter, SimConfig, Simulator,
+};
+use raincheck_upstream::{Egress, Protocol, UpstreamConfig, Upstreams};
+use serde_json::{Value, json};
+
+use crate::support::{end, engine, log, submit};
+
+const FLUX: &str = "fal-ai/flux/dev";
+
+struct Place {
+    simulator: Simulator,
+    engine: Engine,
+}
+
+impl Place {
+    async fn new(call_ms: f64) -> Self {
+        let behaviour = Behaviour {
+            call_ms: Some(Distribution::Constant(call_ms)),
+            queue_ms: Some(Distribution::Constant(100.0)),
+            ..Behaviour::default()
+        };
+        let config = SimConfig { behaviour, ..SimConfig::default() };
+        let simulator = Simulator::start(config, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let upstream = |protocol, dialect, models: &[&str]| {
+            let url = simulator.url(dialect).parse().unwrap();
+            let models = models.iter().map(ToString::to_string).collect();
+            UpstreamConfig { models, ..UpstreamConfig::new(protocol, url) }
+        };
+        let configs = BTreeMap::from([
+            ("fal".to_owned(), upstream(Protocol::Fal, Dialect::Fal, &[FLUX])),
+            ("openai".to_owned(), upstream(Protocol::Openai, Dialect::Openai, &["gpt-image-1"])),
+            ("replicate".to_owned(), upstream(Protocol::Replicate, Dialect::Replicate, &["owner/model"])),
+        ]);
+        let upstreams = Upstreams::new(configs, &Egress::default(), || raincheck_core::Dice(0)).unwrap();
+        Self { simulator, engine: engine(Registry::default().with(ImageGenerate::new(upstreams))).await }
+    }
+
+    async fn run(&self, model: &str) -> Job {
+        let input = json!({"model": model, "input": {"prompt": "a red chair"}});
+        end(&self.engine, submit(&self.engine, "image.generate", input).await.unwrap()).await
+    }
+}
+
+fn result(job: &Job) -> Value {
+    match &job.outcome {
+        Some(Outcome::Completed(result)) => result.parse().unwrap(),
+        other => panic!("expected a result, not {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_protocol_gives_its_own_result() {
+    let place = Place::new(900.0).await;
+    let fal = place.run(FLUX).await;
+    assert!(result(&fal)["images"][0]["url"].is_string(), "{:?}", fal.outcome);
+    let messages: Vec<String> = log(&place.engine, fal.id)
+        .await
+        .into_iter()
+        .filter_map(|event| match event.body {
+            EventBody::Progress(progress) => Some(progress.message),
+            _ => None,
+        })
+        .collect();
+    assert!(!messages.is_empty(), "its queue and its logs are the job's progress");
+    let replicate = place.run("owner/model").await;
+    assert_eq!(result(&replicate)["status"], json!("succeeded"));
+    let openai = place.run("gpt-image-1").await;
+    assert!(result(&openai)["data"][0].is_object(), "{:?}", openai.outcome);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_upstream_takes_is_refused_before_a_job_exists() {
+    let place = Place::new(1.0).await;
+    for (input, pointer) in [
+        (json!({}), "/input"),
+        (json!({"model": "nothing"}), "/input/model"),
+        (json!({"model": FLUX, "upstream": "nowhere"}), "/input/upstream"),
+        (json!({"model": FLUX, "prompt": "x"}), "/input/prompt"),
+    ] {
+        let problem = submit(&place.engine, "image.generate", input.clone()).await.unwrap_err();
+        assert_eq!(problem.pointer.as_deref(), Some(pointer), "{input}: {problem:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_fails_ends_the_job_with_the_providers_words() {
+    let place = Place::new(10.0).await;
+    let fault = Fault {
+        kind: FaultKind::ContentPolicy,
+        status: None,
+        retry_after: RetryAfter::None,
+        wait_ms: None,
+        after_tokens: 1,
+    };
+    place.simulator.add_faults(vec![FaultRule::always(fault)]).unwrap();
+    let job = place.run(FLUX).await;
+    let Some(Outcome::Failed(problem)) = &job.outcome else { panic!("{:?}", job.outcome) };
+    assert!(problem.is(ProblemType::UPSTREAM_REFUSED) && problem.upstream_status.is_some(), "{problem:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_reaches_the_providers_queue() {
+    let place = Place::new(60_000.0).await;
+    let job = submit(&place.engine, "image.generate", json!({"model": FLUX})).await.unwrap();
+    let is_recorded =
+        async || log(&place.engine, job).await.iter().any(|event| event.body.event_type() == EventType::Step);
+    while !is_recorded().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    place.engine.cancel(job, None, None).await.unwrap();
+    assert_eq!(end(&place.engine, job).await.life.state, State::Cancelled);
+    assert_eq!(place.simulator.ledger().dialects[&Dialect::Fal].cancelled, 1);
+}
