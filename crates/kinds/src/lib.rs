@@ -7,6 +7,7 @@ mod calling;
 mod echo;
 mod files;
 mod history;
+mod http_request;
 mod image;
 mod input;
 mod llm;
@@ -16,6 +17,7 @@ mod sleep;
 
 pub use echo::Echo;
 pub use files::JobFiles;
+pub use http_request::HttpRequest;
 pub use image::ImageGenerate;
 pub use llm::Llm;
 pub use scan::AudioScan;

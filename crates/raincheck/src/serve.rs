@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Echo, ImageGenerate, JobFiles, Llm, Sleep};
+use raincheck_kinds::{AudioScan, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, Sleep};
 use raincheck_store::StoreError;
 use raincheck_upstream::{Egress, Upstreams};
 use tokio::net::TcpListener;
@@ -190,7 +190,7 @@ fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
         return registry;
     }
     let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
-    let registry = registry.with(ImageGenerate::new(upstreams.clone()));
+    let registry = registry.with(ImageGenerate::new(upstreams.clone())).with(HttpRequest::new(upstreams.clone()));
     kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone())))
 }
 

@@ -33,6 +33,14 @@ impl CallFailure {
         Self::unanswered(Fault::Malformed, detail)
     }
 
+    /// A good answer, but not one that was asked for.
+    #[must_use]
+    pub fn unexpected(fault: Fault<'_>, status: u16) -> Self {
+        let verdict = fault.verdict();
+        let detail = format!("the upstream answered {status}, which is none of the expected statuses");
+        Self { verdict, detail, status: Some(status), body: None, retry_after: None }
+    }
+
     /// What the upstream says of a call that it took and could not do: an object with `code` and `message`.
     #[must_use]
     pub fn said(error: &Value) -> Self {

@@ -50,6 +50,26 @@ impl Request {
         Self { method: Method::POST, path: path.into(), headers, body, idempotency_key: None, caller_key: None }
     }
 
+    /// Any request.
+    ///
+    /// # Errors
+    /// What of it cannot be sent.
+    pub fn of(method: &str, path: &str, headers: &[(&str, &str)], body: Bytes, is_json: bool) -> Result<Self, String> {
+        let mut request = Self::get(path);
+        request.method = method.parse().map_err(|_| format!("{method:?} is no method"))?;
+        request.body = body;
+        if is_json {
+            request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().map_err(|_| format!("{name:?} is no name of a header"))?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| format!("the header {name} has a value that it cannot have"))?;
+            request.headers.insert(name, value);
+        }
+        Ok(request)
+    }
+
     /// A request that changes something, and says by its path what.
     #[must_use]
     pub fn put(path: impl Into<String>) -> Self {
