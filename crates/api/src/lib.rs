@@ -31,7 +31,9 @@ mod reply;
 mod router;
 mod serve;
 mod settings;
+mod tls;
 
 pub use router::{listed, router};
 pub use serve::serve;
 pub use settings::ApiSettings;
+pub use tls::{Tls, TlsError};

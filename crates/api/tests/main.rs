@@ -11,3 +11,4 @@ mod operations;
 mod refusals;
 mod sockets;
 mod support;
+mod tls;

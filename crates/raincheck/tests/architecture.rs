@@ -23,6 +23,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("hyper", &["raincheck-api", "raincheck"]),
     ("hyper-util", &["raincheck-api", "raincheck"]),
     ("hyper-rustls", &["raincheck"]),
+    ("tokio-rustls", &["raincheck-api"]),
     ("prometheus-client", &["raincheck-api"]),
     ("symphonia", &["raincheck-audio"]),
     ("ebur128", &["raincheck-audio"]),

@@ -76,6 +76,17 @@ impl Value for usize {
     }
 }
 
+impl Value for Option<PathBuf> {
+    /// Nothing stands for none.
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok((!text.is_empty()).then(|| text.into()))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.as_ref().map_or_else(|| "".into(), |path| path.to_string_lossy()))
+    }
+}
+
 impl Value for PathBuf {
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err("expected a path, not nothing".into()) } else { Ok(Self::from(text)) }
