@@ -12,7 +12,10 @@
 mod api;
 mod auth;
 mod body;
+mod dialect;
 mod door;
+mod doors;
+mod fal;
 mod health;
 mod jobs;
 mod json;
@@ -33,6 +36,7 @@ mod serve;
 mod settings;
 mod tls;
 
+pub use doors::Doors;
 pub use router::{listed, router};
 pub use serve::serve;
 pub use settings::ApiSettings;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Tls;
+use crate::{Doors, Tls};
 
 /// How the HTTP side behaves. The defaults are what an expert would choose.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct ApiSettings {
     pub keyless: bool,
     /// What the server proves itself with, if it speaks TLS; `None` for plain HTTP.
     pub tls: Option<Tls>,
+    /// What the doors that speak other APIs' dialects lead to.
+    pub doors: Doors,
     /// Where jobs leave files that are too large for a result, as `<job>/<name>`; `None` if none do.
     pub files: Option<PathBuf>,
     /// The largest input of one job, in bytes.
@@ -47,6 +49,7 @@ impl Default for ApiSettings {
         Self {
             keyless: false,
             tls: None,
+            doors: Doors::default(),
             files: None,
             input_bytes_max: 1024 * 1024,
             body_bytes_max: 8 * 1024 * 1024,

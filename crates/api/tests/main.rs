@@ -4,6 +4,7 @@ mod auth;
 mod batch;
 mod documented;
 mod events;
+mod fal;
 mod files;
 mod jobs;
 mod leases;

@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Json;
+
 const URN: &str = "urn:raincheck:problem:";
 
 /// An error told to a client, in the terms of RFC 9457: what sort it is, what was wrong, where, and how to mend it.
@@ -18,6 +20,12 @@ pub struct Problem {
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
+    /// The status that an upstream answered, if the problem is its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// The error object that an upstream answered, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_error: Option<Json>,
     /// How the front door should class it. Not part of the problem's JSON.
     #[serde(skip)]
     pub class: Class,
@@ -159,6 +167,8 @@ impl Problem {
             title: problem_type.title.into(),
             detail: detail.into(),
             pointer: None,
+            upstream_status: None,
+            upstream_error: None,
             class: problem_type.class,
         }
     }
@@ -167,6 +177,13 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into());
+        self
+    }
+
+    /// Says what an upstream answered.
+    #[must_use]
+    pub fn of_upstream(mut self, status: u16, error: Option<Json>) -> Self {
+        (self.upstream_status, self.upstream_error) = (Some(status), error);
         self
     }
 
