@@ -14,6 +14,8 @@ use serde::Serialize;
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// Nobody is told to come back later than this because the server has much to write.
 const OVERLOADED_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// When to come back where nothing is known of how long something is not to be had.
+const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// When to come back to a server that is stopping: by then another has taken over, or it has started again.
 const STOPPING_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -166,7 +168,8 @@ impl ApiError {
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
         let (status, outcome) = (status(problem.class), Outcome::Rejected);
-        Self(Box::new(Told { problem, status, outcome, retry_after: None, job: None }))
+        let retry_after = (problem.class == Class::Unavailable).then_some(UNAVAILABLE_RETRY_AFTER);
+        Self(Box::new(Told { problem, status, outcome, retry_after, job: None }))
     }
 }
 
@@ -249,6 +252,14 @@ pub(crate) fn spread(wait: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_input_that_could_not_be_checked_in_time_may_come_again() {
+        let problem = Problem::new(ProblemType::OVERLOADED, "the input could not be checked within 5 s");
+        let error = ApiError::from(SubmitError::Refused(problem));
+        assert_eq!((error.0.status, error.0.outcome), (StatusCode::SERVICE_UNAVAILABLE, Outcome::Rejected));
+        assert_eq!(error.wait(), Some(UNAVAILABLE_RETRY_AFTER));
+    }
 
     #[test]
     fn waits_are_spread_by_a_quarter_either_way() {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use axum::http::{Method, StatusCode};
+use raincheck_core::STEPS_MAX;
 use raincheck_store::Scope;
 use serde_json::{Value, json};
 
@@ -133,6 +134,22 @@ async fn workers_keep_to_external_kinds_and_bounds() {
         let reply = server.post("/v1/leases", body).await;
         assert_eq!((reply.status, &reply.json()["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)));
     }
+}
+
+#[tokio::test]
+async fn so_many_steps_are_recorded_for_a_worker() {
+    let server = Server::keyless().await;
+    let lease = leased(&server).await;
+    let path = format!("/v1/leases/{}/events", lease["job"]["id"].as_str().unwrap());
+    let steps = |count: u32| {
+        let events: Vec<Value> = (0..count).map(|n| json!({"step": {"name": n.to_string(), "result": n}})).collect();
+        json!({"fence": lease["fence"], "events": events}).to_string()
+    };
+    for _ in 0..STEPS_MAX / 1_000 {
+        assert_eq!(server.post(&path, &steps(1_000)).await.status, StatusCode::OK);
+    }
+    let reply = server.post(&path, &steps(1)).await;
+    assert_eq!((reply.status, &reply.json()["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/events")));
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ impl Handler for Gate {
         context.emit(Json::from_text("{\"text\":\n\"a\"}".into()).unwrap()).await?;
         tokio::select! {
             () = self.0.notified() => Ok(serde_json::json!("through").into()),
-            _ = context.stopped() => Err(Failure::stopped()),
+            _ = context.cancelled() => Err(Failure::cancelled()),
         }
     }
 }

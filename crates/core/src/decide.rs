@@ -13,6 +13,14 @@ pub const LEASE_LOSSES_MAX: u32 = 3;
 /// a worker which does not heed the deadline loses the job then, however alive it is.
 pub const DEADLINE_GRACE: Duration = Duration::from_secs(30);
 
+/// How many events a job's log holds before it is full: what attempts then say of their progress and output is left out,
+/// and one event, [`EventBody::LogFull`], says so. All else is still recorded, and the job goes on to its end.
+pub const EVENTS_MAX: u64 = 100_000;
+
+/// How many steps a job records. Without its record a step would be done again, so they are not left out when a log is
+/// full; an attempt that wants to record more is refused that.
+pub const STEPS_MAX: u32 = 10_000;
+
 /// Something that asks a job to change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -113,6 +121,9 @@ pub enum Refusal {
     /// The command's fencing token is not that of the running attempt.
     #[error("the attempt has lost its lease")]
     LeaseLost,
+    /// The job has recorded [`STEPS_MAX`] steps.
+    #[error("the job has recorded as many steps as it may")]
+    StepsFull,
     /// The job is not ready to be claimed.
     #[error("the job is not ready")]
     NotReady,
@@ -124,7 +135,8 @@ pub enum Refusal {
 /// What happens to a job when it is told `command` at `now`.
 ///
 /// Promises, for any sequence of commands: at most one final state is ever reached; a command with a stale token changes
-/// nothing; progress never falls within an attempt; events are numbered without gaps.
+/// nothing; progress never falls within an attempt; events are numbered without gaps; and attempts say no more than a log
+/// holds ([`EVENTS_MAX`], [`STEPS_MAX`]).
 ///
 /// # Errors
 /// If the command does not apply to the job as it is; nothing changes then.
@@ -136,7 +148,7 @@ pub fn decide(life: &Life, rules: &Rules, command: Command, now: Time) -> Result
     match command {
         Command::Claim { worker, until } => next.claim(worker, until),
         Command::Heartbeat { fence, until } => next.fenced(fence)?.heartbeat(until),
-        Command::Append { fence, notes } => Ok(next.fenced(fence)?.note(notes).decided()),
+        Command::Append { fence, notes } => Ok(next.fenced(fence)?.with_room_for(&notes)?.note(notes).decided()),
         Command::Finish { fence, notes, ending, dice } => Ok(next.fenced(fence)?.note(notes).finish(ending, dice)),
         Command::Cancel { reason } => Ok(next.cancel(reason)),
         Command::Lapse if life.lease.as_ref().is_some_and(|lease| lease.until <= now) => Ok(next.lose_lease()),
@@ -160,8 +172,23 @@ impl Next<'_> {
     }
 
     fn push(&mut self, body: EventBody) {
+        let is_end = body.event_type().is_final();
         self.life.last_seq += 1;
         self.events.push(Event { seq: self.life.last_seq, at: self.now, attempt: self.life.attempt, body });
+        // Every number comes once, so this is said once, whatever the event that fills the log.
+        if self.life.last_seq == EVENTS_MAX && !is_end {
+            self.push(EventBody::LogFull(EVENTS_MAX));
+        }
+    }
+
+    fn is_log_full(&self) -> bool {
+        self.life.last_seq >= EVENTS_MAX
+    }
+
+    fn with_room_for(self, notes: &[Note]) -> Result<Self, Refusal> {
+        let steps = notes.iter().filter(|note| matches!(note, Note::Step(_))).count();
+        let room = STEPS_MAX.saturating_sub(self.life.steps);
+        if u32::try_from(steps).is_ok_and(|steps| steps <= room) { Ok(self) } else { Err(Refusal::StepsFull) }
     }
 
     fn fenced(self, fence: Fence) -> Result<Self, Refusal> {
@@ -200,6 +227,9 @@ impl Next<'_> {
     fn note(mut self, notes: Vec<Note>) -> Self {
         for note in notes {
             match note {
+                Note::Progress(_) | Note::Output(_) if self.is_log_full() => {}
+                // The attempt is about to end, and that end is worth more than a step which a later one does again.
+                Note::Step(_) if self.life.steps >= STEPS_MAX => {}
                 Note::Progress(progress) => {
                     let progress = progress.following(self.life.progress.as_ref());
                     self.life.progress = Some(progress.clone());

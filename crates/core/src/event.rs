@@ -57,6 +57,8 @@ pub enum EventBody {
     Released(WorkerId),
     /// Somebody asked the running attempt to stop.
     CancelRequested(Option<String>),
+    /// The log holds as many events as it may, which is this many: progress and output that come later are left out.
+    LogFull(u64),
     /// The job ended: always the last event.
     Finished(Outcome),
 }
@@ -103,6 +105,7 @@ event_types! {
     LeaseLost => "lease_lost",
     Released => "released",
     CancelRequested => "cancel_requested",
+    LogFull => "log_full",
     Completed => "completed",
     Failed => "failed",
     Cancelled => "cancelled",
@@ -157,6 +160,10 @@ struct Reason {
     reason: Option<String>,
 }
 #[derive(Serialize, Deserialize)]
+struct Full {
+    limit: u64,
+}
+#[derive(Serialize, Deserialize)]
 struct ResultData {
     result: Json,
 }
@@ -182,6 +189,7 @@ impl EventBody {
             Self::LeaseLost(_) => EventType::LeaseLost,
             Self::Released(_) => EventType::Released,
             Self::CancelRequested(_) => EventType::CancelRequested,
+            Self::LogFull(_) => EventType::LogFull,
             Self::Finished(Outcome::Completed(_)) => EventType::Completed,
             Self::Finished(Outcome::Failed(_)) => EventType::Failed,
             Self::Finished(Outcome::Cancelled(_)) => EventType::Cancelled,
@@ -206,6 +214,7 @@ impl EventBody {
             Self::CancelRequested(reason) | Self::Finished(Outcome::Cancelled(reason)) => {
                 Json::from_value(&Reason { reason: reason.clone() })
             }
+            Self::LogFull(limit) => Json::from_value(&Full { limit: *limit }),
             Self::Finished(Outcome::Completed(result)) => Json::from_value(&ResultData { result: result.clone() }),
             Self::Finished(Outcome::Failed(error)) => Json::from_value(&ErrorData { error: error.clone() }),
             Self::Finished(Outcome::Expired) => Json::from_value(&Nothing {}),
@@ -236,6 +245,7 @@ impl EventBody {
             EventType::LeaseLost => Self::LeaseLost(data.parse::<Worker>()?.worker),
             EventType::Released => Self::Released(data.parse::<Worker>()?.worker),
             EventType::CancelRequested => Self::CancelRequested(data.parse::<Reason>()?.reason),
+            EventType::LogFull => Self::LogFull(data.parse::<Full>()?.limit),
             EventType::Completed => Self::Finished(Outcome::Completed(data.parse::<ResultData>()?.result)),
             EventType::Failed => Self::Finished(Outcome::Failed(data.parse::<ErrorData>()?.error)),
             EventType::Cancelled => Self::Finished(Outcome::Cancelled(data.parse::<Reason>()?.reason)),
@@ -263,6 +273,7 @@ mod tests {
             EventBody::LeaseLost(worker.clone()),
             EventBody::Released(worker),
             EventBody::CancelRequested(Some("changed my mind".into())),
+            EventBody::LogFull(100_000),
             EventBody::Finished(Outcome::Completed(serde_json::json!(42).into())),
             EventBody::Finished(Outcome::Failed(problem)),
             EventBody::Finished(Outcome::Cancelled(None)),

@@ -14,6 +14,7 @@
 mod decide;
 mod event;
 mod fair;
+pub mod gate;
 mod id;
 mod job;
 mod json;
@@ -28,7 +29,9 @@ mod spec;
 mod state;
 mod time;
 
-pub use decide::{Command, DEADLINE_GRACE, Decision, Ending, LEASE_LOSSES_MAX, Refusal, Retry, decide};
+pub use decide::{
+    Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, decide,
+};
 pub use event::{Event, EventBody, EventError, EventType, Note};
 pub use fair::{FairQueue, LOWER_PRIORITY_SHARE};
 pub use id::{Fence, IdError, JobId, JobKey, Minter, WorkerId};

@@ -142,6 +142,8 @@ catalogue! {
     OUTCOME_UNKNOWN = "outcome-unknown", Failed, "It is unknown whether this happened";
     /// A fault of the server.
     INTERNAL = "internal", Failed, "The server made a mistake";
+    /// What the job needs is in use by another; it is tried again.
+    RESOURCE_BUSY = "resource-busy", Conflict, "What the job needs is in use";
     /// The handler gave an error.
     HANDLER_FAILED = "handler-failed", Failed, "The handler failed";
     /// The handler panicked.

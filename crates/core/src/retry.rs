@@ -8,7 +8,7 @@ pub struct Dice(pub u32);
 
 impl Dice {
     /// Uniform in `0..=limit`.
-    fn up_to(self, limit: Duration) -> Duration {
+    pub(crate) fn up_to(self, limit: Duration) -> Duration {
         let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(u64::try_from((u128::from(millis) * u128::from(self.0)) >> 32).unwrap_or(u64::MAX))
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raincheck_core::{Job, Json, Note, Problem, ProblemType, Progress, StepRecord};
+use raincheck_core::{Job, Json, Note, Problem, ProblemType, Progress, STEPS_MAX, StepRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,13 +42,14 @@ impl Context {
     }
 
     /// Says how far the work is. Cheap, and as often as you like: only what people can see is recorded, but the last
-    /// value always is.
+    /// value always is, as long as the log is not full ([`EVENTS_MAX`](raincheck_core::EVENTS_MAX)).
     pub fn progress(&self, progress: Progress) {
         self.recorder.push(&self.running, Note::Progress(progress));
     }
 
     /// Adds a piece of output to the job's log, where followers see it at once. Waits while more than a bounded amount
-    /// is not yet recorded.
+    /// is not yet recorded. Left out once the log is full ([`EVENTS_MAX`](raincheck_core::EVENTS_MAX)), which an event
+    /// says.
     ///
     /// # Errors
     /// If the attempt has been asked to stop.
@@ -60,37 +61,50 @@ impl Context {
     /// attempt or a later one, is given the record instead of running it. When this returns, the result is durable.
     ///
     /// # Errors
-    /// Those of `work`; and if the attempt has been asked to stop, or the record cannot be read as `T`.
+    /// Those of `work`; and if the attempt has been asked to stop, the record cannot be read as `T`, or the job has
+    /// recorded [`STEPS_MAX`] steps.
     pub async fn step<T, F>(&self, name: &str, work: F) -> Result<T, Failure>
     where
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, Failure>>,
     {
-        let unreadable = |error| {
-            let detail = format!("the recorded result of step {name:?} cannot be read: {error}; submit the job anew");
-            Failure::fatal(Problem::new(ProblemType::INTERNAL, detail))
-        };
-        if let Some(result) = self.running.step(name) {
-            return result.parse().map_err(unreadable);
+        if let Some(result) = self.recorded(name)? {
+            return Ok(result);
         }
         let result = work.await?;
-        let record = StepRecord { name: name.to_owned(), result: Json::from_value(&result).map_err(unreadable)? };
-        self.running.add_step(record.clone());
-        self.note(Note::Step(record)).await?;
-        self.recorder.flushed(&self.running).await?;
+        self.record(name, &result).await?;
         Ok(result)
     }
 
-    /// Whether the attempt has been asked to stop, and why.
-    #[must_use]
-    pub fn stop(&self) -> Option<Stop> {
-        self.running.stop_reason()
+    /// The result of a step that is recorded already.
+    pub(crate) fn recorded<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let result = self.running.step(name).map(|result| result.parse());
+        result.transpose().map_err(|error| unreadable(name, &error))
     }
 
-    /// Waits until the attempt is asked to stop. A handler that ends soon after it decides itself what state it leaves;
-    /// one that does not is dropped after a grace time.
-    pub async fn stopped(&self) -> Stop {
+    /// Records the result of a step; it is durable when this returns.
+    pub(crate) async fn record<T: Serialize>(&self, name: &str, result: &T) -> Result<(), Failure> {
+        let result = Json::from_value(result).map_err(|error| unreadable(name, &error))?;
+        if self.running.step_count() >= STEPS_MAX as usize {
+            let detail = format!("it wants to record more than {STEPS_MAX} steps; do more in each");
+            return Err(Failure::fatal(Problem::new(ProblemType::HANDLER_FAILED, detail)));
+        }
+        let record = StepRecord { name: name.to_owned(), result };
+        self.running.add_step(record.clone());
+        self.note(Note::Step(record)).await?;
+        self.recorder.flushed(&self.running).await
+    }
+
+    /// Waits until the attempt is asked to stop, by a cancel or otherwise; gives why. A handler that ends soon after it
+    /// decides itself what state it leaves; one that does not is dropped after a grace time.
+    pub async fn cancelled(&self) -> Stop {
         self.running.stopped().await
+    }
+
+    /// Why the attempt has been asked to stop, if it has.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<Stop> {
+        self.running.stop_reason()
     }
 
     async fn note(&self, note: Note) -> Result<(), Failure> {
@@ -98,4 +112,9 @@ impl Context {
         self.recorder.push(&self.running, note);
         Ok(())
     }
+}
+
+fn unreadable(name: &str, error: &serde_json::Error) -> Failure {
+    let detail = format!("the recorded result of step {name:?} cannot be read: {error}; submit the job anew");
+    Failure::fatal(Problem::new(ProblemType::INTERNAL, detail))
 }

@@ -108,7 +108,7 @@ impl Failure {
 
     /// It was asked to stop; what becomes of the job is decided by whoever asked.
     #[must_use]
-    pub fn stopped() -> Self {
+    pub fn cancelled() -> Self {
         Self::transient("the attempt was asked to stop")
     }
 }

@@ -24,6 +24,7 @@ mod heartbeat;
 mod hub;
 mod lag;
 mod maintenance;
+mod pace;
 mod reader;
 mod recorder;
 mod remote;
@@ -33,7 +34,7 @@ mod stats;
 mod submission;
 mod tasks;
 
-pub use blocking::{Blocking, BlockingContext, BlockingHandler};
+pub use blocking::{Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX};
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock};
 pub use context::{Context, Stop};

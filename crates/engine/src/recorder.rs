@@ -17,7 +17,8 @@ const BATCH_MAX: usize = 512;
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// Takes what handlers say and brings it to the store, many attempts in one call. Output and steps go at once; progress
-/// alone waits for the next tick, and of several reports in a row only the last is kept.
+/// alone waits for the next tick, or longer once the log is long ([`crate::pace`]), and of several reports in a row only
+/// the last is kept.
 #[derive(Clone)]
 pub(crate) struct Recorder(Arc<Inner>);
 
@@ -65,7 +66,7 @@ impl Recorder {
     pub(crate) async fn flushed(&self, running: &Running) -> Result<(), Failure> {
         self.wait(running, |notes| notes.is_empty()).await?;
         drop(running.recording.lock().await);
-        if running.stop_reason() == Some(Stop::LeaseLost) { Err(Failure::stopped()) } else { Ok(()) }
+        if running.stop_reason() == Some(Stop::LeaseLost) { Err(Failure::cancelled()) } else { Ok(()) }
     }
 
     async fn wait(&self, running: &Running, done: impl Fn(&[Note]) -> bool) -> Result<(), Failure> {
@@ -77,7 +78,7 @@ impl Recorder {
             tokio::select! {
                 biased;
                 () = recorded => {}
-                _ = running.stopped() => return Err(Failure::stopped()),
+                _ = running.stopped() => return Err(Failure::cancelled()),
             }
         }
     }
@@ -103,21 +104,35 @@ impl Recorder {
 
     /// Records a batch; whether more is there.
     async fn flush(&self) -> bool {
-        let mut batch = Vec::new();
+        let (mut batch, mut later) = (Vec::new(), Vec::new());
         {
             let mut dirty = self.dirty();
             while batch.len() < BATCH_MAX
-                && let Some((_, running)) = dirty.pop_first()
+                && let Some((key, running)) = dirty.pop_first()
             {
+                if self.can_wait(&running) {
+                    later.push((key, running));
+                    continue;
+                }
                 // If this is taken, the attempt is just ending and takes its last notes along.
                 if let Ok(guard) = Arc::clone(&running.recording).try_lock_owned() {
                     batch.push((running, guard));
                 }
             }
+            if !later.is_empty() {
+                dirty.extend(later);
+                self.0.any.notify_one();
+            }
         }
         let more = batch.len() == BATCH_MAX;
         self.record(batch).await;
         more
+    }
+
+    /// Whether there is nothing but progress to record, and that can wait a little longer.
+    fn can_wait(&self, running: &Running) -> bool {
+        let only_progress = matches!(running.unrecorded()[..], [Note::Progress(_)]);
+        only_progress && !running.pace().is_due(self.0.progress_interval, self.0.clock.now())
     }
 
     async fn record(&self, batch: Vec<(Arc<Running>, OwnedMutexGuard<()>)>) {
@@ -139,7 +154,13 @@ impl Recorder {
         for (running, _guard) in &batch {
             let place = jobs.iter().position(|job| *job == running.id());
             let refused = match (&result, place) {
-                (Ok(results), Some(place)) => results.get(place).is_none_or(Result::is_err),
+                (Ok(results), Some(place)) => match results.get(place) {
+                    Some(Ok(last_seq)) => {
+                        running.pace().recorded(*last_seq, self.0.clock.now());
+                        false
+                    }
+                    _ => true,
+                },
                 (Ok(_), None) => false,
                 (Err(_), _) => true,
             };

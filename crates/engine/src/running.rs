@@ -5,6 +5,7 @@ use raincheck_core::{Fence, Job, JobId, JobKey, Json, Note, StepRecord, Time};
 use tokio_util::sync::CancellationToken;
 
 use crate::Stop;
+use crate::pace::Pace;
 
 /// An attempt that this engine runs.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Running {
     pub(crate) began: Time,
     /// What the handler said and the store does not know yet.
     pub(crate) unrecorded: Mutex<Vec<Note>>,
+    /// How often progress is recorded.
+    pace: Mutex<Pace>,
     /// Held while some of it is on its way to the store, so that nothing overtakes it.
     pub(crate) recording: Arc<tokio::sync::Mutex<()>>,
     /// Woken when some of it has arrived.
@@ -27,6 +30,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(job: Job, steps: Vec<StepRecord>, began: Time) -> Self {
         Self {
+            pace: Mutex::new(Pace::new(job.life.last_seq)),
             job,
             steps: Mutex::new(steps),
             began,
@@ -71,8 +75,16 @@ impl Running {
         self.steps().push(record);
     }
 
+    pub(crate) fn step_count(&self) -> usize {
+        self.steps().len()
+    }
+
     fn steps(&self) -> MutexGuard<'_, Vec<StepRecord>> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn unrecorded(&self) -> MutexGuard<'_, Vec<Note>> {

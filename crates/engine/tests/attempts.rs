@@ -1,9 +1,12 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use raincheck_core::{Json, Outcome, Problem, ProblemType, Progress, State};
-use raincheck_engine::{Blocking, BlockingContext, BlockingHandler, Context, Failure, Stop};
+use raincheck_core::{EVENTS_MAX, Json, Outcome, Problem, ProblemType, Progress, State};
+use raincheck_engine::{
+    Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Stop, Submission,
+    SubmitError,
+};
 use raincheck_store::Cancelled;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -58,8 +61,8 @@ async fn a_panic_is_a_failure_of_its_job_alone() {
 #[tokio::test(start_paused = true)]
 async fn cancel_reaches_a_running_handler_at_once() {
     let work = |context: Context, _| async move {
-        assert_eq!(context.stopped().await, Stop::Cancelled);
-        Err(Failure::stopped())
+        assert_eq!(context.cancelled().await, Stop::Cancelled);
+        Err(Failure::cancelled())
     };
     let fixture = engine(Work(work)).await;
     let job = fixture.submit(|_| ()).await;
@@ -165,6 +168,28 @@ async fn progress_at_a_high_rate_is_coalesced_and_its_last_value_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_day_of_progress_does_not_fill_the_log() {
+    let day = Duration::from_secs(24 * 3600);
+    let work = move |context: Context, _| async move {
+        for current in 0..24 * 3600 * 4 {
+            context.progress(Progress::counted(current, 24 * 3600 * 4, ""));
+            sleep(Duration::from_millis(250)).await;
+        }
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|job| job.timeout = Some(2 * day)).await;
+    let early = fixture.engine.clock().now().after(Duration::from_secs(60));
+    sleep(day + Duration::from_secs(60)).await;
+    assert_eq!(fixture.end(job).await.life.state, State::Completed);
+    let times: Vec<_> = fixture.log(job).await.iter().map(|event| event.at).collect();
+    assert!(times.len() < usize::try_from(EVENTS_MAX).unwrap(), "{} events", times.len());
+    assert!(times.iter().filter(|at| **at < early).count() > 200, "at first every report is recorded");
+    let longest = times.windows(2).map(|pair| pair[1].since(pair[0])).max();
+    assert!(longest < Some(Duration::from_secs(10)), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn output_comes_in_order_and_all_of_it() {
     let work = |context: Context, _| async move {
         for number in 0..5_000 {
@@ -203,6 +228,9 @@ async fn draining_lets_short_work_end_and_hands_long_work_back() {
 
 struct Hash;
 
+/// How often the step of [`Hash`] was run.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
 impl BlockingHandler for Hash {
     fn about(&self) -> raincheck_engine::About {
         test_about()
@@ -212,11 +240,22 @@ impl BlockingHandler for Hash {
         match input.as_str() {
             "\"panic\"" => panic!("in a thread"),
             "\"wait\"" => {
-                while context.stop().is_none() {
+                while !context.cancelled() {
                     std::thread::yield_now();
                 }
                 context.emit(json!("partial").into())?;
-                Err(Failure::stopped())
+                Err(Failure::cancelled())
+            }
+            "\"step\"" => {
+                let paid: u32 = context.step("pay", || {
+                    context.emit(json!("paid").into())?;
+                    Ok(RUNS.fetch_add(1, Ordering::SeqCst))
+                })?;
+                let again: u32 = context.step("pay", || Ok(99))?;
+                match context.job().life.attempt {
+                    1 => Err(Failure::transient("later")),
+                    _ => Ok(json!([paid, again]).into()),
+                }
             }
             _ => {
                 context.progress(Progress::percent(50.0, "half"));
@@ -240,4 +279,58 @@ async fn blocking_work_has_a_thread_of_its_own_and_hears_of_cancel() {
     fixture.engine.cancel(job, None, None).await.unwrap();
     fixture.end(job).await;
     assert_eq!(fixture.types(job).await, ["accepted", "started", "cancel_requested", "output", "cancelled"]);
+}
+
+#[tokio::test]
+async fn a_recorded_step_of_blocking_work_is_not_run_again() {
+    let fixture = engine(Blocking::new(Hash)).await;
+    let job = fixture.submit(|job| job.input = json!("step").into()).await;
+    assert_eq!(fixture.end(job).await.outcome, Some(Outcome::Completed(json!([0, 0]).into())));
+    assert_eq!(RUNS.load(Ordering::SeqCst), 1);
+    let types = ["accepted", "started", "output", "step", "retry_scheduled", "started", "completed"];
+    assert_eq!(fixture.types(job).await, types);
+}
+
+/// Its check hangs while the gate is shut.
+#[derive(Clone, Default)]
+struct Gated {
+    open: Arc<(Mutex<bool>, Condvar)>,
+    begun: Arc<AtomicU32>,
+}
+
+impl BlockingHandler for Gated {
+    fn about(&self) -> raincheck_engine::About {
+        test_about()
+    }
+
+    fn check(&self, _: &Json) -> Result<(), Problem> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let (open, opened) = &*self.open;
+        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+        Ok(())
+    }
+
+    fn run(&self, _: &BlockingContext, input: Json) -> Result<Json, Failure> {
+        Ok(input)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_that_hang_are_given_up_and_bounded_in_number() {
+    let gated = Gated::default();
+    let fixture = engine(Blocking::new(gated.clone())).await;
+    let submission = || Submission::new("test".parse().unwrap(), Json::null());
+    for _ in 0..CHECKS_MAX + 3 {
+        let submitted = fixture.engine.submit(vec![submission()]);
+        // Time does not pass by itself while a thread is under way.
+        let (submitted, ()) = tokio::join!(submitted, tokio::time::advance(CHECK_TIME_MAX));
+        let Err((0, SubmitError::Refused(problem))) = submitted else { panic!("not refused: {submitted:?}") };
+        assert!(problem.is(ProblemType::OVERLOADED), "{problem:?}");
+    }
+    *gated.open.0.lock().unwrap() = true;
+    gated.open.1.notify_all();
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.life.state, State::Completed);
+    let begun = usize::try_from(gated.begun.load(Ordering::SeqCst)).unwrap();
+    assert_eq!(begun, CHECKS_MAX + 1, "those that hung, and the last one");
 }

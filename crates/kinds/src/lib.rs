@@ -5,6 +5,7 @@
 
 mod echo;
 mod files;
+mod history;
 mod input;
 mod scan;
 mod sleep;

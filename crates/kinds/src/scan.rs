@@ -7,20 +7,21 @@ use raincheck_core::{JobId, Json, Problem, ProblemType, Progress};
 use raincheck_engine::{About, BlockingContext, BlockingHandler, Failure};
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::history::History;
 use crate::{JobFiles, input};
 
-/// How often a scan looks whether another scan of the same directory has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// When a scan first looks again whether another scan of the same directory has ended; each time so much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// It looks again after this at the latest.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// `audio.scan`: what is in a directory of audio files, and what is wrong with them.
 #[derive(Clone, Debug)]
 pub struct AudioScan {
     /// Only directories under these may be scanned.
     roots: Vec<PathBuf>,
-    /// Where the manifests of the last scans are kept, by which a later scan reads only what changed.
-    history: PathBuf,
+    history: History,
     /// Where results that are too large for a job are put.
     files: JobFiles,
     threads: NonZeroUsize,
@@ -71,8 +72,7 @@ impl AudioScan {
     /// # Errors
     /// If its directory there cannot be made.
     pub fn new(roots: Vec<PathBuf>, data_dir: &Path, files: JobFiles) -> std::io::Result<Self> {
-        let history = data_dir.join("scans");
-        std::fs::create_dir_all(&history)?;
+        let history = History::open(data_dir)?;
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self { roots, history, files, threads })
     }
@@ -104,9 +104,7 @@ impl AudioScan {
     /// The scan's options. The history of a directory is shared by all jobs that scan it; each job gets its own name for
     /// the manifest that it made.
     fn options(&self, input: &Input, path: &Path, job: JobId) -> std::io::Result<Options> {
-        let name = Sha256::digest(path.as_os_str().as_encoded_bytes());
-        let name: String = name.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let manifest = self.history.join(format!("{name}.jsonl"));
+        let manifest = self.history.manifest(path);
         let exports = if input.exports.is_empty() {
             None
         } else {
@@ -116,19 +114,6 @@ impl AudioScan {
         let tables_below =
             self.roots.iter().filter_map(|root| root.canonicalize().ok()).find(|root| path.starts_with(root));
         Ok(Options { tier: input.tier, threads: self.threads, manifest, previous, tables_below, exports })
-    }
-
-    /// Scans, after any other scan of the same directory has ended.
-    fn scan_in_turn(context: &BlockingContext, path: &Path, options: &Options) -> Result<Summary, ScanError> {
-        loop {
-            match scan(path, options, &Watch(context)) {
-                Err(ScanError::Busy(_)) if context.stop().is_none() => {
-                    context.progress(Progress::percent(0.0, "Waiting for another scan of the same directory to end"));
-                    std::thread::sleep(LOOK_AGAIN);
-                }
-                result => return result,
-            }
-        }
     }
 
     fn output(&self, job: JobId, path: &Path, options: &Options, summary: &Summary) -> Result<Json, Failure> {
@@ -150,7 +135,7 @@ impl Control for Watch<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.0.stop().is_some()
+        self.0.cancelled()
     }
 }
 
@@ -171,11 +156,13 @@ impl BlockingHandler for AudioScan {
         let (input, path) = self.read(&input)?;
         let job = context.job().id;
         let options = self.options(&input, &path, job).map_err(|error| Failure::transient(error.to_string()))?;
-        match Self::scan_in_turn(context, &path, &options) {
+        // Old manifests that cannot be removed are no reason not to scan; the next scan tries again.
+        let _ = self.history.make_room(&path);
+        match scan(&path, &options, &Watch(context)) {
             Ok(summary) => self.output(job, &path, &options, &summary),
             Err(ScanError::Cancelled { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
-                Err(Failure::stopped())
+                Err(Failure::cancelled())
             }
             Err(ScanError::RootVanished { partial }) => {
                 context.emit(self.output(job, &path, &options, &partial)?)?;
@@ -183,7 +170,15 @@ impl BlockingHandler for AudioScan {
                     format!("{path:?} disappeared during the scan; what was found until then is in the job's log");
                 Err(Failure::fatal(Problem::new(ProblemType::PATH_NOT_FOUND, detail)))
             }
+            Err(ScanError::Busy(_)) => Err(busy(context.job().life.attempt)),
             Err(error) => Err(Failure::transient(error.to_string())),
         }
     }
+}
+
+/// Another job scans the directory. This one gives its place back, and looks again the later the more often it has looked.
+fn busy(attempt: u32) -> Failure {
+    let detail = "another job is scanning the same directory; this one goes on when that has ended";
+    let wait = (LOOK_AGAIN * attempt).min(LOOK_AGAIN_MAX);
+    Failure::postponed(Problem::new(ProblemType::RESOURCE_BUSY, detail), wait)
 }

@@ -65,7 +65,7 @@ impl Handler for Sleep {
             ));
             tokio::select! {
                 biased;
-                _ = context.stopped() => return Err(Failure::stopped()),
+                _ = context.cancelled() => return Err(Failure::cancelled()),
                 () = tokio::time::sleep_until(end.min(Instant::now() + TICK)) => {}
             }
         }

@@ -19,6 +19,7 @@ mod value;
 mod workers;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -86,10 +87,10 @@ impl Layers {
     }
 }
 
-/// Our variables. One that is not Unicode stands for a mistake with its replacement characters.
-fn environment() -> BTreeMap<String, String> {
+/// Our variables.
+fn environment() -> BTreeMap<String, OsString> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .filter(|(name, _)| name.starts_with("RAINCHECK_"))
         .collect()
 }

@@ -43,6 +43,12 @@ impl Console {
         Self { json: json || !out, out: paint(out), err: paint(err), live: err && !dumb }
     }
 
+    /// How many characters fit into a line of standard output; `None` if it is no terminal, or does not say.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
     /// Writes a line of the result.
     ///
     /// # Errors

@@ -33,6 +33,9 @@ pub(crate) struct Retry {
     /// Stay, and show how far the new one is
     #[arg(long, short)]
     follow: bool,
+    /// The same key gives the same new job, however often it is asked for
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
 }
 
 /// Shows a job.
@@ -74,7 +77,9 @@ pub(crate) async fn cancel(args: &Cancel, client: &Client, console: Console) -> 
 /// # Errors
 /// If there is no such job, or it has not ended.
 pub(crate) async fn retry(args: &Retry, client: &Client, console: Console) -> Result<Exit, Failure> {
-    let answer = client.call(Ask::post(path(&args.id, "/retry"))).await?;
+    let key = args.idempotency_key.clone().unwrap_or_else(submit::random_key);
+    let ask = Ask::post(path(&args.id, "/retry")).header("idempotency-key", key.clone());
+    let answer = client.call(ask).await.map_err(|failure| submit::again_with(failure, "retry", &key))?;
     submit::accepted(&answer.parse()?, &answer.text(), args.follow, client, console).await
 }
 

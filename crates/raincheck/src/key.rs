@@ -71,8 +71,8 @@ pub(crate) fn run(args: Args, console: Console) -> Result<Exit, Failure> {
 
 fn open(args: &Args) -> Result<Keys, Failure> {
     let mut layers = Layers::here(args.config.as_deref())?;
-    let directory = args.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
-    layers.flags.extend(directory.map(|directory| ("--data-dir", "server.data_dir", directory)));
+    let directory = args.data_dir.iter().map(|path| ("--data-dir", "server.data_dir", vec![path.into()]));
+    layers.flags.extend(directory);
     let config = Config::load(&layers)?.config;
     if config.store.kind == StoreKind::Memory {
         return Err(Failure::new(Exit::Usage, "the memory store has no keys").hint("set store.kind to \"sqlite\""));
@@ -140,8 +140,12 @@ fn list(keys: &[ApiKey], now: Time, console: Console) -> Result<Exit, Failure> {
     } else if keys.is_empty() {
         console.say("no keys: the server is open to this machine, and to this machine only");
     } else {
-        let rows = keys.iter().map(|key| row(key, now)).collect();
-        console.print(&table::columns(&["ID", "TENANT", "SCOPES", "CREATED", "GOOD UNTIL"], rows, console.out))?;
+        let mut rows: Vec<Vec<Cell>> = keys.iter().map(|key| row(key, now)).collect();
+        let mut names = vec!["ID", "TENANT", "SCOPES", "CREATED", "GOOD UNTIL"];
+        if let Some(width) = console.width() {
+            table::fit(&mut names, &mut rows, width, &["CREATED"]);
+        }
+        console.print(&table::columns(&names, rows, console.out))?;
     }
     Ok(Exit::Success)
 }

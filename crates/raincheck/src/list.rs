@@ -35,6 +35,9 @@ pub(crate) struct Args {
     limit: u32,
 }
 
+/// The columns that are left out where the terminal is too narrow, the first ones first.
+const SPARE: &[&str] = &["PRIO", "ATTEMPT", "QUEUE", "LABELS", "CREATED", "PROGRESS", "KIND", "STATE"];
+
 /// A page of the list; written as one when the pages are joined.
 #[derive(Default, Deserialize, Serialize)]
 struct Page {
@@ -95,9 +98,14 @@ fn show(all: &Page, limit: u32, console: Console) -> Result<(), Failure> {
         return Ok(());
     }
     let now = SystemClock.now();
-    let rows = jobs.iter().map(|job| row(job, now)).collect();
-    let names = ["ID", "STATE", "KIND", "QUEUE", "PRIO", "ATTEMPT", "CREATED", "PROGRESS", "LABELS"];
+    let mut rows: Vec<Vec<Cell>> = jobs.iter().map(|job| row(job, now)).collect();
+    let mut names = vec!["ID", "STATE", "KIND", "QUEUE", "PRIO", "ATTEMPT", "CREATED", "PROGRESS", "LABELS"];
+    let left_out = console.width().map(|width| table::fit(&mut names, &mut rows, width, SPARE)).unwrap_or_default();
     console.print(&table::columns(&names, rows, console.out))?;
+    if !left_out.is_empty() {
+        let names = left_out.join(", ").to_lowercase();
+        console.say(&console.err.dim(&format!("left out: {names} (--json shows all)")));
+    }
     if all.next.is_some() {
         console.say(&console.err.dim(&format!("the {limit} newest; --limit shows more")));
     }

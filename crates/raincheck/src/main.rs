@@ -47,9 +47,13 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, console: Console) -> Result<Exit, Failure> {
     match cli.command {
-        Command::Serve(args) => runtime(tokio::runtime::Builder::new_multi_thread())?
-            .block_on(serve::run(args, console))
-            .map(|()| Exit::Success),
+        Command::Serve(args) => {
+            let runtime = runtime(tokio::runtime::Builder::new_multi_thread())?;
+            let served = runtime.block_on(serve::run(args, console));
+            // Whatever must end in order has ended; a check of an input that hangs is not waited for.
+            runtime.shutdown_background();
+            served.map(|()| Exit::Success)
+        }
         Command::Config(args) => check::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
         Command::Key(args) => key::run(args, console),

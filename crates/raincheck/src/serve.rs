@@ -11,6 +11,7 @@ mod stop;
 pub(crate) mod store;
 mod tls;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,17 +70,16 @@ impl Args {
     /// Everything that is wrong in it.
     fn load(&self) -> Result<Loaded, Failure> {
         let mut layers = Layers::here(self.config.as_deref())?;
-        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let roots: Vec<String> = self.audio_root.iter().map(|root| text(&absolute(root))).collect();
+        let roots = self.audio_root.iter().map(|root| absolute(root).into_os_string()).collect();
         let flags = [
-            ("--listen", "server.listen", self.listen.clone()),
-            ("--data-dir", "server.data_dir", self.data_dir.as_ref().map(text)),
-            ("--tls-cert", "server.tls_cert", self.tls_cert.as_ref().map(text)),
-            ("--tls-key", "server.tls_key", self.tls_key.as_ref().map(text)),
-            ("--store", "store.kind", self.store.clone()),
-            ("--audio-root", "audio.roots", (!roots.is_empty()).then(|| roots.join(":"))),
+            ("--listen", "server.listen", self.listen.iter().map(OsString::from).collect()),
+            ("--data-dir", "server.data_dir", self.data_dir.iter().map(OsString::from).collect()),
+            ("--tls-cert", "server.tls_cert", self.tls_cert.iter().map(OsString::from).collect()),
+            ("--tls-key", "server.tls_key", self.tls_key.iter().map(OsString::from).collect()),
+            ("--store", "store.kind", self.store.iter().map(OsString::from).collect()),
+            ("--audio-root", "audio.roots", roots),
         ];
-        layers.flags = flags.into_iter().filter_map(|(flag, key, text)| Some((flag, key, text?))).collect();
+        layers.flags = flags.into_iter().filter(|(_, _, values): &(_, _, Vec<OsString>)| !values.is_empty()).collect();
         Ok(Config::load(&layers)?)
     }
 }
@@ -119,16 +119,17 @@ pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
 }
 
 impl Server {
-    /// The store first: it tells best whether another server is there.
+    /// The address first: if it is taken, nothing has been touched. Nobody can connect before everything is ready.
     async fn start(loaded: Loaded) -> Result<(Self, TcpListener), Failure> {
         let tls = tls::load(&loaded.config.server)?;
+        let address = loaded.config.server.listen;
+        let socket = listen::bind(address)?;
+        let address = socket.local_addr().unwrap_or(address);
         let hub = Hub::new();
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
-        let address = loaded.config.server.listen;
-        let keyless = guard::check(address, &opened, SystemClock.now()).await?;
-        let listener = listen::bind(address).await?;
-        let address = listener.local_addr().unwrap_or(address);
+        let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
         let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
+        let listener = listen::listen(socket, address)?;
         Ok((Self { loaded, opened, engine, files, address, tls, keyless }, listener))
     }
 

@@ -127,7 +127,7 @@ impl Args {
 pub(crate) async fn run(args: &Args, client: &Client, console: Console) -> Result<Exit, Failure> {
     let key = args.idempotency_key.clone().unwrap_or_else(random_key);
     let ask = Ask::post("/v1/jobs").body(args.request()?).header("idempotency-key", key.clone());
-    let answer = client.call(ask).await.map_err(|failure| again_with(failure, &key))?;
+    let answer = client.call(ask).await.map_err(|failure| again_with(failure, "submit", &key))?;
     match args.wait {
         Some(wait) => ended(answer, wait, client, console).await,
         None => accepted(&answer.parse()?, &answer.text(), args.follow, client, console).await,
@@ -181,16 +181,16 @@ pub(crate) async fn accepted(
 }
 
 /// Where it is unknown whether the job was accepted, the same key finds out.
-fn again_with(failure: Failure, key: &str) -> Failure {
+pub(crate) fn again_with(failure: Failure, what: &str, key: &str) -> Failure {
     if failure.hint.is_none() && matches!(failure.exit, Exit::Unreachable | Exit::ServerFailed) {
         return failure
-            .hint(format!("submit it again with --idempotency-key {key}: if it was accepted, you get that job"));
+            .hint(format!("{what} it again with --idempotency-key {key}: if it was accepted, you get that job"));
     }
     failure
 }
 
 /// A key that nobody else has.
-fn random_key() -> String {
+pub(crate) fn random_key() -> String {
     let chance = raincheck_engine::Chance::from_system();
     format!("cli-{:016x}{:016x}", chance.bits(), chance.bits())
 }

@@ -8,11 +8,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("raincheck-core", &[]),
     ("raincheck-audio", &[]),
     ("raincheck-store", &["core"]),
+    ("raincheck-upstream", &["core"]),
     ("raincheck-store-sqlite", &["store", "core"]),
     ("raincheck-engine", &["store", "core"]),
-    ("raincheck-api", &["engine", "store", "core"]),
-    ("raincheck-kinds", &["engine", "core", "audio"]),
-    ("raincheck", &["api", "engine", "store", "store-sqlite", "kinds", "core"]),
+    ("raincheck-api", &["engine", "upstream", "store", "core"]),
+    ("raincheck-kinds", &["engine", "upstream", "core", "audio"]),
+    ("raincheck", &["api", "engine", "upstream", "store", "store-sqlite", "kinds", "core"]),
 ];
 /// Tools of the project itself, which nobody depends on and which are not shipped.
 const TOOLS: &[&str] = &["raincheck-bench", "xtask"];
@@ -20,9 +21,9 @@ const TOOLS: &[&str] = &["raincheck-bench", "xtask"];
 const FENCED: &[(&str, &[&str])] = &[
     ("rusqlite", &["raincheck-store-sqlite"]),
     ("axum", &["raincheck-api"]),
-    ("hyper", &["raincheck-api", "raincheck"]),
-    ("hyper-util", &["raincheck-api", "raincheck"]),
-    ("hyper-rustls", &["raincheck"]),
+    ("hyper", &["raincheck-api", "raincheck-upstream", "raincheck"]),
+    ("hyper-util", &["raincheck-api", "raincheck-upstream", "raincheck"]),
+    ("hyper-rustls", &["raincheck-upstream", "raincheck"]),
     ("tokio-rustls", &["raincheck-api"]),
     ("prometheus-client", &["raincheck-api"]),
     ("symphonia", &["raincheck-audio"]),

@@ -41,6 +41,21 @@ fn what_is_no_raincheck_server_is_told() {
 }
 
 #[test]
+fn a_retry_whose_answer_is_lost_can_be_asked_for_again() {
+    let dying = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", dying.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let lines = BufReader::new(dying.accept().unwrap().0).lines();
+        let head: Vec<String> = lines.map(|line| line.unwrap()).take_while(|line| !line.is_empty()).collect();
+        head.iter().find_map(|line| line.strip_prefix("idempotency-key: ").map(ToOwned::to_owned))
+    });
+    let ended = run(&mut raincheck(&["retry", "job_0199e000000070008000000000000000", "--server", &url]));
+    let key = served.join().unwrap().expect("a key is sent");
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.err.contains(&format!("retry it again with --idempotency-key {key}")), "{}", ended.err);
+}
+
+#[test]
 fn a_url_that_is_none_is_a_mistake_of_usage() {
     for url in ["ftp://x", "http://", "http://a b"] {
         let ended = run(&mut raincheck(&["list", "--server", url]));
@@ -97,6 +112,7 @@ fn ctrl_c_leaves_the_job_running_and_says_how_to_come_back() {
     let place = Place::new();
     let server = Server::start(&place, &["--store", "memory"]);
     let job = server.submit(r#"{"kind": "sleep", "input": {"seconds": 60}}"#);
+    server.running(&job);
     let mut follow = raincheck(&["follow", &job, "--server", &server.url()]);
     let mut child = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());

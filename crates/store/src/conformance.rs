@@ -78,6 +78,7 @@ macro_rules! conformance {
                 a_released_attempt_costs_nothing,
                 progress_never_falls_within_an_attempt,
                 steps_are_given_to_later_attempts,
+                so_many_steps_are_recorded,
                 an_ended_job_stays_as_it_is,
             }
             cancel {
@@ -91,6 +92,7 @@ macro_rules! conformance {
             }
             log {
                 a_log_has_no_gaps_and_one_end,
+                a_full_log_takes_no_more_and_still_has_its_end,
                 a_log_is_read_page_by_page,
                 a_page_is_about_a_mebibyte_at_most,
                 the_result_is_the_text_that_was_given,

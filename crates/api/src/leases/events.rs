@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use raincheck_core::{Fence, Json, Note, Progress, StepRecord};
+use raincheck_core::{Fence, Json, Note, Progress, Refusal, STEPS_MAX, StepRecord};
 use raincheck_store::Append;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,10 @@ pub(crate) async fn append(
     let appended = api.engine.store().append(appends, api.engine.clock().now()).await?.pop();
     match appended {
         Some(Ok(last_seq)) => Ok(reply::json(StatusCode::OK, &AppendReply { last_seq })),
+        Some(Err(Refusal::StepsFull)) => {
+            let detail = format!("a job records {STEPS_MAX} steps at most; nothing of this request was recorded");
+            Err(invalid("/events", &detail))
+        }
         _ => Err(attempt::lost()),
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::state::TRANSITIONS;
-use crate::{Backoff, Json, Progress};
+use crate::{Backoff, EventType, Json, Progress, StepRecord};
 
 fn rules() -> Rules {
     Rules {
@@ -136,6 +136,49 @@ fn a_job_handed_back_is_queued_and_paid_nothing() {
     let back = apply(&running, finish(1, Ending::Released), 10);
     assert_eq!((back.state, back.failures, back.lease_losses), (State::Queued, 0, 0));
     assert_eq!(apply(&back, claim(15_000), 11).fence, Fence(2));
+}
+
+#[test]
+fn a_full_log_takes_steps_and_the_end_and_says_once_that_it_is_full() {
+    let mut life = Life { last_seq: EVENTS_MAX - 3, ..apply(&accepted(), claim(15_000), 0) };
+    let notes = || {
+        let step = StepRecord { name: "pay".into(), result: Json::null() };
+        let output = Note::Output(Json::null());
+        vec![output.clone(), Note::Progress(Progress::percent(50.0, "")), output, Note::Step(step)]
+    };
+    let mut log = Vec::new();
+    for _ in 0..2 {
+        let decision = decide(&life, &rules(), Command::Append { fence: Fence(1), notes: notes() }, at(1)).unwrap();
+        life = decision.life;
+        log.extend(decision.events);
+    }
+    let types = |log: &[Event]| log.iter().map(|event| event.body.event_type()).collect::<Vec<_>>();
+    use EventType::{LogFull, Output, Step};
+    assert_eq!(types(&log), [Output, EventType::Progress, Output, LogFull, Step, Step]);
+    assert_eq!(log[3].seq, EVENTS_MAX + 1);
+    assert_eq!(life.progress.as_ref().unwrap().percent, 50.0, "the job is the fold of its log");
+    let end = decide(&life, &rules(), finish(1, Ending::Completed(Json::null())), at(2)).unwrap();
+    assert_eq!((types(&end.events), end.life.last_seq), (vec![EventType::Completed], EVENTS_MAX + 4));
+}
+
+#[test]
+fn a_job_that_ends_as_its_log_fills_says_nothing_after_its_end() {
+    let life = Life { last_seq: EVENTS_MAX - 1, ..apply(&accepted(), claim(15_000), 0) };
+    let end = decide(&life, &rules(), finish(1, Ending::Completed(Json::null())), at(2)).unwrap();
+    assert_eq!((end.events.len(), end.life.last_seq), (1, EVENTS_MAX));
+}
+
+#[test]
+fn more_steps_than_a_job_may_record_are_refused_and_its_end_is_not() {
+    let life = Life { steps: STEPS_MAX - 1, ..apply(&accepted(), claim(15_000), 0) };
+    let step = || Note::Step(StepRecord { name: "pay".into(), result: Json::null() });
+    let append = |notes| Command::Append { fence: Fence(1), notes };
+    assert_eq!(decide(&life, &rules(), append(vec![step(), step()]), at(1)), Err(Refusal::StepsFull));
+    let full = apply(&life, append(vec![step()]), 1);
+    let ending = Ending::Completed(Json::null());
+    let end = Command::Finish { fence: Fence(1), notes: vec![step()], ending, dice: Dice(0) };
+    let ended = apply(&full, end, 2);
+    assert_eq!((ended.state, ended.steps), (State::Completed, STEPS_MAX));
 }
 
 /// What the outside may do to a job, with tokens both right and stale.

@@ -51,7 +51,7 @@ fn one_attempt_at_a_time(log: &[Event]) -> bool {
             std::mem::replace(&mut running, false)
         }
         EventBody::Progress(_) | EventBody::Output(_) | EventBody::Step(_) | EventBody::CancelRequested(_) => running,
-        EventBody::Accepted(_) | EventBody::Finished(_) => true,
+        EventBody::Accepted(_) | EventBody::LogFull(_) | EventBody::Finished(_) => true,
     })
 }
 

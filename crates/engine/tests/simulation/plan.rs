@@ -43,7 +43,7 @@ impl Planned {
         let work = async {
             tokio::select! {
                 biased;
-                _ = context.stopped(), if plan.obedient => return Err(Failure::stopped()),
+                _ = context.cancelled(), if plan.obedient => return Err(Failure::cancelled()),
                 () = sleep(Duration::from_millis(plan.step_ms)) => {}
             }
             Ok(self.runs.fetch_add(1, Ordering::Relaxed))

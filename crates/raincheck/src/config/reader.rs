@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,9 @@ pub(crate) struct Layers {
     /// Name and text of the file.
     pub(crate) file: Option<(PathBuf, String)>,
     /// The environment variables whose names begin with `RAINCHECK_`.
-    pub(crate) environment: BTreeMap<String, String>,
-    /// What flags said: by flag, the setting (`section.key`) and its text.
-    pub(crate) flags: Vec<(&'static str, &'static str, String)>,
+    pub(crate) environment: BTreeMap<String, OsString>,
+    /// What flags said: by flag, the setting (`section.key`) and every value that was given.
+    pub(crate) flags: Vec<(&'static str, &'static str, Vec<OsString>)>,
 }
 
 /// A setting as it is in force.
@@ -159,8 +160,8 @@ impl Section<'_, '_> {
                 Err(message) => self.reader.complain(span, format!("{key}: {message}"), None),
             }
         }
-        for (name, text) in self.by_name(key) {
-            match T::from_text(&text).and_then(checked) {
+        for (name, read) in self.by_name::<T>(key) {
+            match read.and_then(checked) {
                 Ok(value) => found = Some((value, name)),
                 Err(message) => {
                     self.reader.complaints.push(Complaint { place: Place::Named(name), message, hint: None });
@@ -179,13 +180,14 @@ impl Section<'_, '_> {
     }
 
     /// What the environment and then the flags say.
-    fn by_name(&self, key: &str) -> Vec<(String, String)> {
+    fn by_name<T: Value>(&self, key: &str) -> Vec<(String, Result<T, String>)> {
         let variable = variable(self.name, key);
         let layers = self.reader.layers;
-        let from_environment = layers.environment.get(&variable).map(|text| (variable.clone(), text.clone()));
+        let in_environment = layers.environment.get(&variable);
+        let from_environment = in_environment.map(|value| (variable.clone(), T::from_variable(value)));
         let setting = format!("{}.{key}", self.name);
         let from_flags = layers.flags.iter().filter(|(_, name, _)| *name == setting);
-        let from_flags = from_flags.map(|(flag, _, text)| ((*flag).to_owned(), text.clone()));
+        let from_flags = from_flags.map(|(flag, _, values)| ((*flag).to_owned(), T::from_flag(values)));
         from_environment.into_iter().chain(from_flags).collect()
     }
 
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!((lease(&layers).0, source(&layers)), (Duration::from_secs(1), "r.toml".into()));
         layers.environment.insert("RAINCHECK_ENGINE_LEASE".into(), "2s".into());
         assert_eq!((lease(&layers).0, source(&layers)), (Duration::from_secs(2), "RAINCHECK_ENGINE_LEASE".into()));
-        layers.flags.push(("--lease", "engine.lease", "3s".into()));
+        layers.flags.push(("--lease", "engine.lease", vec!["3s".into()]));
         assert_eq!((lease(&layers).0, source(&layers)), (Duration::from_secs(3), "--lease".into()));
     }
 

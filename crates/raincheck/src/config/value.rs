@@ -1,3 +1,4 @@
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +10,21 @@ use toml::de::DeValue;
 use super::duration;
 use super::size::Size;
 
-/// What a setting can hold: read from the file, or from the text of an environment variable or a flag.
+/// What a setting can hold: read from the file, an environment variable or a flag.
 pub(crate) trait Value: Sized {
-    /// Reads it from an environment variable or a flag.
+    /// Reads it from text.
     fn from_text(text: &str) -> Result<Self, String>;
+
+    /// Reads it from an environment variable.
+    fn from_variable(value: &OsStr) -> Result<Self, String> {
+        let text = value.to_str().ok_or_else(|| format!("expected Unicode text, not {value:?}"))?;
+        Self::from_text(text)
+    }
+
+    /// Reads it from a flag, which may have been given more than once.
+    fn from_flag(values: &[OsString]) -> Result<Self, String> {
+        Self::from_variable(values.last().map_or(OsStr::new(""), OsString::as_os_str))
+    }
 
     /// Reads it from the file; a string there is read like any other text.
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
@@ -79,7 +91,11 @@ impl Value for usize {
 impl Value for Option<PathBuf> {
     /// Nothing stands for none.
     fn from_text(text: &str) -> Result<Self, String> {
-        Ok((!text.is_empty()).then(|| text.into()))
+        Self::from_variable(OsStr::new(text))
+    }
+
+    fn from_variable(value: &OsStr) -> Result<Self, String> {
+        Ok((!value.is_empty()).then(|| value.into()))
     }
 
     fn show(&self) -> String {
@@ -89,7 +105,12 @@ impl Value for Option<PathBuf> {
 
 impl Value for PathBuf {
     fn from_text(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Err("expected a path, not nothing".into()) } else { Ok(Self::from(text)) }
+        Self::from_variable(OsStr::new(text))
+    }
+
+    /// Whatever bytes it has: a path need not be text.
+    fn from_variable(value: &OsStr) -> Result<Self, String> {
+        if value.is_empty() { Err("expected a path, not nothing".into()) } else { Ok(Self::from(value)) }
     }
 
     fn show(&self) -> String {
@@ -97,10 +118,18 @@ impl Value for PathBuf {
     }
 }
 
-/// In the environment and in flags joined by `:`, like `PATH`.
+/// In the environment joined by `:`, like `PATH`; each flag is one whole path, which may have a colon in it.
 impl Value for Vec<PathBuf> {
     fn from_text(text: &str) -> Result<Self, String> {
-        text.split(':').filter(|part| !part.is_empty()).map(PathBuf::from_text).collect()
+        Self::from_variable(OsStr::new(text))
+    }
+
+    fn from_variable(value: &OsStr) -> Result<Self, String> {
+        Ok(std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect())
+    }
+
+    fn from_flag(values: &[OsString]) -> Result<Self, String> {
+        values.iter().map(|value| PathBuf::from_variable(value)).collect()
     }
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
@@ -114,7 +143,7 @@ impl Value for Vec<PathBuf> {
     }
 }
 
-/// In the environment and in flags joined by `,`.
+/// In the environment joined by `,`.
 impl Value for Vec<Kind> {
     fn from_text(text: &str) -> Result<Self, String> {
         let kind = |name: &str| name.parse().map_err(|error| format!("no kind can be called {name:?}: {error}"));
@@ -162,6 +191,8 @@ pub(crate) fn word_of<T: PartialEq>(value: &T, words: &[(&str, T)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -175,5 +206,19 @@ mod tests {
     fn paths_are_joined_like_path() {
         assert_eq!(Vec::<PathBuf>::from_text("/a:/b:"), Ok(vec!["/a".into(), "/b".into()]));
         assert_eq!(vec![PathBuf::from("/a\"b")].show(), "['/a\"b']");
+    }
+
+    #[test]
+    fn each_flag_is_a_whole_path() {
+        let flags = ["/a:b".into(), "/c".into()];
+        assert_eq!(Vec::<PathBuf>::from_flag(&flags), Ok(vec!["/a:b".into(), "/c".into()]));
+        assert_eq!(usize::from_flag(&["1".into(), "2".into()]), Ok(2));
+    }
+
+    #[test]
+    fn a_path_need_not_be_text_and_everything_else_must() {
+        let bytes = OsStr::from_bytes(b"/a\xFF");
+        assert_eq!(PathBuf::from_variable(bytes), Ok(PathBuf::from(bytes)));
+        assert!(usize::from_variable(bytes).unwrap_err().contains("Unicode"));
     }
 }

@@ -72,6 +72,9 @@ impl Screen {
                 let why = reason.as_ref().map(|reason| format!(" ({})", harmless(reason))).unwrap_or_default();
                 self.note(&format!("asked to stop{why}"));
             }
+            Some(EventBody::LogFull(limit)) => {
+                self.note(&format!("the log is full ({limit} events): progress and output are left out from here on"));
+            }
             Some(EventBody::Finished(outcome)) => return self.finished(outcome, event.at).map(Some),
             _ => {}
         }

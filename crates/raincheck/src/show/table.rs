@@ -1,4 +1,8 @@
+mod fit;
+
 use crate::console::{Paint, harmless};
+use fit::GAP;
+pub(crate) use fit::fit;
 
 /// Longer cells are cut, so that a line stays a line.
 const CELL_MAX: usize = 80;
@@ -23,23 +27,32 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= CELL_MAX {
+    cut_to(text, CELL_MAX)
+}
+
+fn cut_to(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
         return text.to_owned();
     }
-    text.chars().take(CELL_MAX - 1).chain(['…']).collect()
+    text.chars().take(max - 1).chain(['…']).collect()
+}
+
+/// How wide a column is: as its name or its widest cell.
+fn width_of(names: &[&str], rows: &[Vec<Cell>], column: usize) -> usize {
+    let cells = rows.iter().map(|row| row[column].text.chars().count());
+    cells.chain([names[column].chars().count()]).max().unwrap_or(0)
 }
 
 /// A table with a line of names above its columns.
 pub(crate) fn columns(names: &[&str], rows: Vec<Vec<Cell>>, paint: Paint) -> String {
+    let widths: Vec<usize> = (0..names.len()).map(|column| width_of(names, &rows, column)).collect();
     let head = names.iter().map(|name| Cell::painted(*name, Paint::dim)).collect();
     let all: Vec<Vec<Cell>> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| all.iter().map(|row| row[column].text.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
     let line = |row: &Vec<Cell>| {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(&(cell.paint)(paint, &cell.text));
-            line.push_str(&" ".repeat(width + 2 - cell.text.chars().count()));
+            line.push_str(&" ".repeat(width + GAP - cell.text.chars().count()));
         }
         line.trim_end().to_owned()
     };

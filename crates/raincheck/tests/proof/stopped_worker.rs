@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::Http;
 use super::job::{self, kind_of};
 use super::server::Process;
-use super::trial::{now, rounds};
+use super::trial::{allowed, now, rounds};
 use crate::support::Place;
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -127,7 +127,8 @@ fn a_stopped_worker_is_overtaken_and_its_late_writes_are_refused() {
         let leased = second.hear();
         let overtaken = stopped.elapsed();
         assert_eq!(leased[..2], ["leased", id.as_str()]);
-        assert!(overtaken < LEASE + Duration::from_secs(1), "overtaken after {overtaken:?}");
+        let limit = LEASE + allowed(Duration::from_secs(1), small(&mut http));
+        assert!(overtaken < limit, "overtaken after {overtaken:?}, and {limit:?} is allowed");
         assert_eq!(second.told("progress"), ["events", "200", "-"]);
         if round % 2 == 0 {
             // Late writes while the second runs, and later ones after it has finished.
@@ -152,6 +153,13 @@ fn a_stopped_worker_is_overtaken_and_its_late_writes_are_refused() {
     }
 }
 
+/// How long it takes to accept a job, which nobody is given.
+fn small(http: &mut Http) -> Duration {
+    let start = now();
+    http.submit("", r#"{"kind": "remote", "delay": 3600}"#).expect("an answer").id();
+    start.elapsed()
+}
+
 fn late_writes(worker: &mut Worker) {
     worker.process.signal(Signal::CONT);
     let lost = "urn:raincheck:problem:lease-lost";
@@ -166,7 +174,7 @@ fn the_job_of_a_worker_that_dies_runs_elsewhere_within_the_lease_and_a_second() 
     let server = Hosted::start(&place);
     let mut http = server.http();
     let deaths = rounds(3);
-    let mut longest = Duration::ZERO;
+    let (mut longest, mut limit) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..deaths {
         let id = http.submit("", r#"{"kind": "remote"}"#).expect("an answer").id();
         let mut first = Worker::start(&server, "first");
@@ -176,11 +184,12 @@ fn the_job_of_a_worker_that_dies_runs_elsewhere_within_the_lease_and_a_second() 
         let died = now();
         assert_eq!(second.hear()[..2], ["leased", id.as_str()]);
         longest = longest.max(died.elapsed());
+        limit = limit.max(LEASE + allowed(Duration::from_secs(1), small(&mut http)));
         assert_eq!(second.told("finish"), ["finish", "200", "-"]);
         let log = job::log(&mut http, &id);
         job::check(&log);
         assert!(log.iter().any(|event| kind_of(event) == "lease_lost"), "{}", job::types(&log));
     }
     println!("{deaths} deaths; running elsewhere after {longest:?} at most, with a lease of {LEASE:?}");
-    assert!(longest < LEASE + Duration::from_secs(1), "{longest:?}");
+    assert!(longest < limit, "{longest:?}, and {limit:?} is allowed");
 }

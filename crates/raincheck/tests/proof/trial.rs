@@ -27,6 +27,12 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// How long something may take: `usual`, and longer only where the machine is so busy with other things that something
+/// `small`, done at the same time, was slow as well.
+pub(crate) fn allowed(usual: Duration, small: Duration) -> Duration {
+    usual.max(small * 10)
+}
+
 /// What `look` finds within the time, looking again and again where there is nothing to wait on.
 pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = now();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use raincheck_core::{
-    Ending, EventType, JobId, LEASE_LOSSES_MAX, Note, Outcome, Progress, Refusal, Retry, Spec, State, StepRecord,
+    Ending, EventType, JobId, LEASE_LOSSES_MAX, Note, Outcome, Progress, Refusal, Retry, STEPS_MAX, Spec, State,
+    StepRecord,
 };
 use serde_json::json;
 
@@ -217,6 +218,19 @@ pub async fn steps_are_given_to_later_attempts(backend: &dyn Backend) {
     world.finish_with(&second.job, vec![Note::Step(step("three"))], completed()).await.unwrap();
     assert_eq!(world.store.steps(first.id).await.unwrap(), [step("one"), step("two"), step("three")]);
     assert_eq!(world.job(first.id).await.life.steps, 3);
+}
+
+/// No more of them than a job may have.
+pub async fn so_many_steps_are_recorded(backend: &dyn Backend) {
+    let world = World::new(backend).await;
+    world.submit_now().await;
+    let step = |number: u32| Note::Step(StepRecord { name: number.to_string(), result: json!(number).into() });
+    let running = world.start().await;
+    world.append(&running, (0..STEPS_MAX).map(step).collect()).await.unwrap();
+    assert_eq!(world.append(&running, vec![step(STEPS_MAX)]).await, Err(Refusal::StepsFull));
+    world.finish_with(&running, vec![step(STEPS_MAX)], completed()).await.unwrap();
+    assert_eq!(world.job(running.id).await.life.steps, STEPS_MAX);
+    assert_eq!(world.state(running.id).await, State::Completed);
 }
 
 /// Exactly one end, once.

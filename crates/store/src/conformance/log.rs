@@ -1,6 +1,6 @@
 //! Logs.
 
-use raincheck_core::{Ending, EventBody, EventType, Json, Note, Outcome, Progress, Retry, StepRecord};
+use raincheck_core::{EVENTS_MAX, Ending, EventBody, EventType, Json, Note, Outcome, Progress, Retry, StepRecord};
 use serde_json::json;
 
 use super::Backend;
@@ -48,6 +48,26 @@ pub async fn a_log_has_no_gaps_and_one_end(backend: &dyn Backend) {
     assert_eq!(story, expected);
     let attempts: Vec<u32> = world.log(id).await.iter().map(|event| event.attempt).collect();
     assert_eq!(attempts, [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 4]);
+}
+
+/// However much an attempt says.
+pub async fn a_full_log_takes_no_more_and_still_has_its_end(backend: &dyn Backend) {
+    let world = World::new(backend).await;
+    let id = world.submit(spec()).await.id;
+    let running = world.start().await;
+    let step = |name: &str| Note::Step(StepRecord { name: name.into(), result: json!(1).into() });
+    for part in 0..=EVENTS_MAX / 1_000 {
+        let last_seq = world.append(&running, (0..1_000).map(output).collect()).await.unwrap();
+        assert_eq!(last_seq, (2 + (part + 1) * 1_000).min(EVENTS_MAX + 1));
+    }
+    assert_eq!(world.append(&running, vec![step("one"), output(1)]).await, Ok(EVENTS_MAX + 2));
+    world.finish_with(&running, vec![output(2), step("two")], completed()).await.unwrap();
+    use EventType::{Completed, LogFull, Output, Step};
+    let page = world.store.read_log(id, None, EVENTS_MAX - 1, 100).await.unwrap().unwrap();
+    let types: Vec<EventType> = page.events.iter().map(|event| event.body.event_type()).collect();
+    assert_eq!(types, [Output, LogFull, Step, Step, Completed]);
+    assert_eq!((page.last_seq, page.ended), (EVENTS_MAX + 4, true));
+    assert_eq!(world.store.steps(id).await.unwrap().len(), 2);
 }
 
 /// Any cursor, any page size.

@@ -1,0 +1,274 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::{Dice, Time};
+
+/// Outcomes are judged over this at least; over as long as the slowest call takes, if that is more.
+const SPAN_MIN: Duration = Duration::from_secs(30);
+/// And over this at most.
+const SPAN_MAX: Duration = Duration::from_secs(20 * 60);
+/// With fewer outcomes nothing is judged.
+const OUTCOMES_MIN: u64 = 20;
+/// So many calls in a row that reached nobody need no more judging.
+const CONNECT_FAILURES_MAX: u32 = 5;
+/// How long nothing is let through at first; twice as long each time the probe fails.
+const OPEN_MIN: Duration = Duration::from_secs(5);
+/// And never longer than this.
+const OPEN_MAX: Duration = Duration::from_secs(300);
+/// So many good probes in a row close it again.
+const PROBES: u32 = 5;
+
+/// What an outcome says of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It works.
+    Good,
+    /// It fails.
+    Bad,
+    /// It was not reached at all.
+    Unreached,
+    /// Nothing: it was throttled, or the caller went away.
+    None,
+}
+
+/// A breaker's state, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Calls go through.
+    Closed,
+    /// None do until then.
+    Open(Time),
+    /// A few do, to see whether it works again.
+    HalfOpen,
+}
+
+/// Stops calls to an upstream that fails most of them, and finds out when it works again: one probe, then two at once, four,
+/// and so on.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    /// Good and bad outcomes, second by second.
+    seconds: VecDeque<(Time, u64, u64)>,
+    unreached: u32,
+    slowest: Duration,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Phase {
+    #[default]
+    Closed,
+    Open {
+        until: Time,
+        wait: Duration,
+    },
+    HalfOpen {
+        wait: Duration,
+        under_way: u32,
+        good: u32,
+    },
+}
+
+impl Breaker {
+    /// Its state.
+    #[must_use]
+    pub fn state(&self, now: Time) -> BreakerState {
+        match self.phase {
+            Phase::Closed => BreakerState::Closed,
+            Phase::Open { until, .. } if until > now => BreakerState::Open(until),
+            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// How many calls it would let through now.
+    ///
+    /// # Errors
+    /// If none: when to ask again. While a probe is under way that is known to nobody, and a second is said.
+    pub fn free(&self, now: Time) -> Result<usize, Time> {
+        match self.phase {
+            Phase::Closed => Ok(usize::MAX),
+            Phase::Open { until, .. } if until > now => Err(until),
+            Phase::Open { .. } => Ok(1),
+            Phase::HalfOpen { under_way, good, .. } => match (1 << good.min(16)) - i64::from(under_way) {
+                free if free > 0 => Ok(usize::try_from(free).unwrap_or(1)),
+                _ => Err(now.after(Duration::from_secs(1))),
+            },
+        }
+    }
+
+    /// A call is let through. Gives whether it is a probe, which [`Breaker::record`] wants to know.
+    pub fn start(&mut self, now: Time) -> bool {
+        if let Phase::Open { until, wait } = self.phase
+            && until <= now
+        {
+            self.phase = Phase::HalfOpen { wait, under_way: 0, good: 0 };
+        }
+        match &mut self.phase {
+            Phase::HalfOpen { under_way, .. } => {
+                *under_way += 1;
+                true
+            }
+            Phase::Closed | Phase::Open { .. } => false,
+        }
+    }
+
+    /// A call that was let through has ended after `took`.
+    pub fn record(&mut self, sign: Sign, is_probe: bool, took: Duration, now: Time, dice: Dice) {
+        match &mut self.phase {
+            Phase::Closed => self.judge(sign, took, now, dice),
+            // Let through before it opened: that is known already.
+            Phase::Open { .. } => {}
+            Phase::HalfOpen { wait, under_way, good } if is_probe => {
+                *under_way = under_way.saturating_sub(1);
+                match sign {
+                    Sign::Good => *good += 1,
+                    Sign::Bad | Sign::Unreached => {
+                        let wait = (*wait * 2).min(OPEN_MAX);
+                        return self.open(wait, now, dice);
+                    }
+                    Sign::None => {}
+                }
+                if *good >= PROBES {
+                    *self = Self { slowest: self.slowest, ..Self::default() };
+                }
+            }
+            Phase::HalfOpen { .. } => {}
+        }
+    }
+
+    fn judge(&mut self, sign: Sign, took: Duration, now: Time, dice: Dice) {
+        self.slowest = self.slowest.max(took).min(SPAN_MAX);
+        let (good, bad) = match sign {
+            Sign::Good => (1, 0),
+            Sign::Bad | Sign::Unreached => (0, 1),
+            Sign::None => return,
+        };
+        self.unreached = if sign == Sign::Unreached { self.unreached + 1 } else { 0 };
+        let span = self.slowest.max(SPAN_MIN);
+        while self.seconds.front().is_some_and(|(since, ..)| since.after(span) <= now) {
+            self.seconds.pop_front();
+        }
+        match self.seconds.back_mut() {
+            Some((since, goods, bads)) if since.after(Duration::from_secs(1)) > now => {
+                *goods += good;
+                *bads += bad;
+            }
+            _ => self.seconds.push_back((now, good, bad)),
+        }
+        let (goods, bads) = self.seconds.iter().fold((0, 0), |(g, b), (_, good, bad)| (g + good, b + bad));
+        let fails = goods + bads >= OUTCOMES_MIN && bads * 2 >= goods + bads;
+        if bad > 0 && (fails || self.unreached >= CONNECT_FAILURES_MAX) {
+            self.open(OPEN_MIN, now, dice);
+        }
+    }
+
+    fn open(&mut self, wait: Duration, now: Time, dice: Dice) {
+        self.seconds.clear();
+        self.unreached = 0;
+        // A fifth longer at random, so that many servers do not probe at the same moment.
+        self.phase = Phase::Open { until: now.after(wait + dice.up_to(wait / 5)), wait };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    fn at(millis: i64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    fn call(breaker: &mut Breaker, sign: Sign, now: i64) {
+        let is_probe = breaker.start(at(now));
+        breaker.record(sign, is_probe, SHORT, at(now), Dice(0));
+    }
+
+    #[test]
+    fn it_opens_when_half_of_twenty_fail_and_not_before() {
+        let mut breaker = Breaker::default();
+        for number in 0..19 {
+            call(&mut breaker, if number % 2 == 0 { Sign::Bad } else { Sign::Good }, number);
+        }
+        assert_eq!(breaker.state(at(19)), BreakerState::Closed);
+        call(&mut breaker, Sign::Bad, 19);
+        assert_eq!(breaker.state(at(19)), BreakerState::Open(at(5_019)));
+        assert_eq!(breaker.free(at(20)), Err(at(5_019)));
+    }
+
+    #[test]
+    fn five_in_a_row_that_reach_nobody_open_it() {
+        let mut breaker = Breaker::default();
+        (0..4).for_each(|now| call(&mut breaker, Sign::Unreached, now));
+        call(&mut breaker, Sign::Bad, 4);
+        (5..9).for_each(|now| call(&mut breaker, Sign::Unreached, now));
+        assert_eq!(breaker.state(at(9)), BreakerState::Closed);
+        call(&mut breaker, Sign::Unreached, 9);
+        assert_eq!(breaker.state(at(9)), BreakerState::Open(at(5_009)));
+    }
+
+    #[test]
+    fn being_throttled_never_opens_it() {
+        let mut breaker = Breaker::default();
+        (0..1_000).for_each(|now| call(&mut breaker, Sign::None, now));
+        assert_eq!(breaker.state(at(1_000)), BreakerState::Closed);
+    }
+
+    #[test]
+    fn one_probe_at_a_time_then_a_ramp_then_closed() {
+        let mut breaker = Breaker::default();
+        (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
+        assert_eq!(breaker.free(at(5_000)), Ok(1));
+        assert!(breaker.start(at(5_000)));
+        assert_eq!(breaker.free(at(5_001)), Err(at(6_001)));
+        breaker.record(Sign::Good, true, SHORT, at(5_100), Dice(0));
+        assert_eq!(breaker.free(at(5_100)), Ok(2));
+        for now in 5_100..5_104 {
+            assert_eq!(breaker.state(at(now)), BreakerState::HalfOpen);
+            call(&mut breaker, Sign::Good, now);
+        }
+        assert_eq!((breaker.state(at(5_104)), breaker.free(at(5_104))), (BreakerState::Closed, Ok(usize::MAX)));
+    }
+
+    #[test]
+    fn a_failed_probe_opens_it_for_twice_as_long_up_to_five_minutes() {
+        let mut breaker = Breaker::default();
+        (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let BreakerState::Open(until) = breaker.state(at(0)) else { panic!("it is open") };
+            call(&mut breaker, Sign::Bad, until.as_millis());
+            let BreakerState::Open(next) = breaker.state(until) else { panic!("it is open") };
+            waits.push(next.since(until).as_secs());
+        }
+        assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300, 300]);
+    }
+
+    #[test]
+    fn slow_calls_are_judged_over_as_long_as_they_take() {
+        let mut breaker = Breaker::default();
+        for number in 0..20 {
+            let is_probe = breaker.start(at(0));
+            let now = at((number + 1) * 60_000);
+            breaker.record(Sign::Bad, is_probe, Duration::from_secs(1_200), now, Dice(0));
+        }
+        assert!(matches!(breaker.state(at(1_200_000)), BreakerState::Open(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_stays_shut(signs in proptest::collection::vec((0..4u8, 0..20_000i64), 1..200)) {
+            let (mut breaker, mut now) = (Breaker::default(), 0);
+            for (sign, wait) in signs {
+                now += wait;
+                if breaker.free(at(now)).is_ok() {
+                    let sign = [Sign::Good, Sign::Bad, Sign::Unreached, Sign::None][usize::from(sign)];
+                    call(&mut breaker, sign, now);
+                }
+            }
+            prop_assert!(breaker.free(at(now + 400_000)).is_ok());
+        }
+    }
+}

@@ -1,0 +1,161 @@
+use std::time::Duration;
+
+use crate::Time;
+
+/// An adaptive limit begins here.
+const START: f64 = 4.0;
+/// It is lowered no more often than this, or than a first byte takes: one overload is told by many answers.
+const LOWER_EVERY: Duration = Duration::from_secs(1);
+/// If the first byte takes so many times as long as it does at its best, more calls at once only wait for each other.
+const SLOWDOWN: f64 = 3.0;
+
+/// How many calls an upstream takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConcurrencyLimit {
+    /// Always this many.
+    Fixed(usize),
+    /// As many as it bears, found out as TCP does: one more for each limit's worth of good answers, half as many when it
+    /// says that it is too much, fewer when its first bytes come much later than at their best.
+    Adaptive {
+        /// But never more than this.
+        max: usize,
+    },
+}
+
+/// How many calls are under way, and how many more may be.
+#[derive(Debug)]
+pub struct Concurrency {
+    limit: ConcurrencyLimit,
+    current: f64,
+    under_way: usize,
+    lowered_at: Option<Time>,
+    /// How long the first byte takes: at its best, and lately.
+    best: Option<Duration>,
+    lately: Option<Duration>,
+}
+
+impl Concurrency {
+    /// None are under way.
+    #[must_use]
+    pub fn new(limit: ConcurrencyLimit) -> Self {
+        let current = match limit {
+            ConcurrencyLimit::Fixed(limit) => limit.max(1) as f64,
+            ConcurrencyLimit::Adaptive { max } => START.min(max.max(1) as f64),
+        };
+        Self { limit, current, under_way: 0, lowered_at: None, best: None, lately: None }
+    }
+
+    /// How many may be under way now.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 1 to the maximum that was given"
+        )]
+        let limit = self.current as usize;
+        limit
+    }
+
+    /// How many are.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// How many more may be.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.limit().saturating_sub(self.under_way)
+    }
+
+    /// One more is.
+    pub fn enter(&mut self) {
+        self.under_way += 1;
+    }
+
+    /// One less is. `throttled`: the upstream said that it was too much (429, 503). `first_byte`: how long that took, if the
+    /// answer was good.
+    pub fn leave(&mut self, throttled: bool, first_byte: Option<Duration>, now: Time) {
+        let was_full = self.under_way * 2 >= self.limit();
+        self.under_way = self.under_way.saturating_sub(1);
+        let ConcurrencyLimit::Adaptive { max } = self.limit else { return };
+        if throttled {
+            self.lower(0.5, now);
+        } else if let Some(took) = first_byte {
+            self.learn(took);
+            if self.is_slowed_down() {
+                self.lower(0.9, now);
+            } else if was_full {
+                self.current = (self.current + 1.0 / self.current).min(max.max(1) as f64);
+            }
+        }
+    }
+
+    fn learn(&mut self, took: Duration) {
+        // The best is forgotten slowly, for an upstream may become slower for good.
+        self.best = Some(self.best.map_or(took, |best| best.mul_f64(1.001).min(took)));
+        self.lately = Some(self.lately.map_or(took, |lately| lately.mul_f64(0.9) + took.mul_f64(0.1)));
+    }
+
+    fn is_slowed_down(&self) -> bool {
+        self.best
+            .zip(self.lately)
+            .is_some_and(|(best, lately)| lately > best.mul_f64(SLOWDOWN) + Duration::from_millis(50))
+    }
+
+    fn lower(&mut self, factor: f64, now: Time) {
+        let wait = self.lately.unwrap_or_default().max(LOWER_EVERY);
+        if self.lowered_at.is_none_or(|at| at.after(wait) <= now) {
+            self.current = (self.current * factor).max(1.0);
+            self.lowered_at = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST: Option<Duration> = Some(Duration::from_millis(100));
+
+    fn at(millis: i64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    /// Answers to as many calls as may be under way.
+    fn round(calls: &mut Concurrency, throttled: bool, first_byte: Option<Duration>, now: i64) {
+        let count = calls.free();
+        (0..count).for_each(|_| calls.enter());
+        (0..count).for_each(|_| calls.leave(throttled, first_byte, at(now)));
+    }
+
+    #[test]
+    fn a_fixed_limit_is_kept() {
+        let mut calls = Concurrency::new(ConcurrencyLimit::Fixed(5));
+        round(&mut calls, true, None, 0);
+        (0..3).for_each(|_| calls.enter());
+        assert_eq!((calls.limit(), calls.under_way(), calls.free()), (5, 3, 2));
+    }
+
+    #[test]
+    fn an_adaptive_one_grows_by_about_one_a_round_and_is_halved_once() {
+        let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
+        (0..20).for_each(|now| round(&mut calls, false, FAST, now));
+        let grown = calls.limit();
+        assert!((14..=26).contains(&grown), "{grown}");
+        round(&mut calls, true, None, 10_000);
+        assert_eq!(calls.limit(), grown / 2);
+        (10_000..40_000).step_by(1_001).for_each(|now| round(&mut calls, true, None, now));
+        assert_eq!(calls.limit(), 1);
+    }
+
+    #[test]
+    fn it_is_lowered_when_first_bytes_come_late() {
+        let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
+        (0..20).for_each(|now| round(&mut calls, false, FAST, now));
+        let grown = calls.limit();
+        (0..5).for_each(|now| round(&mut calls, false, Some(Duration::from_secs(2)), 10_000 + now * 3_000));
+        assert!(calls.limit() < grown, "{} of {grown}", calls.limit());
+    }
+}

@@ -1,0 +1,238 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::Time;
+
+/// What limits are per.
+const MINUTE: Duration = Duration::from_secs(60);
+/// The limit is spread over the minute: no more than this part of it is used in the same part of the minute, so that who
+/// comes late in a minute does not find all of it gone.
+const PARTS: u64 = 10;
+/// Limits above this are none.
+const LIMIT_MAX: u64 = 1_000_000_000;
+
+/// A limit of so much in any minute: requests, or tokens. What is taken counts for a minute from when it was taken, so no
+/// minute, whenever it begins, holds more than the limit.
+#[derive(Debug)]
+pub struct Window {
+    limit: u64,
+    taken: VecDeque<Taken>,
+    used: u64,
+    next: u64,
+    /// What the upstream itself said is left, until when.
+    left: Option<(u64, Time)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    number: u64,
+    at: Time,
+    cost: u64,
+}
+
+/// A part of a limit that is taken. What it really cost is told with [`Window::settle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation(u64);
+
+impl Window {
+    /// Nothing is taken yet.
+    #[must_use]
+    pub fn new(per_minute: u64) -> Self {
+        let limit = per_minute.clamp(1, LIMIT_MAX);
+        Self { limit, taken: VecDeque::new(), used: 0, next: 0, left: None }
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// How much of it is taken in the minute that ends now.
+    pub fn used(&mut self, now: Time) -> u64 {
+        self.forget(now);
+        self.used
+    }
+
+    /// Whether `cost` can be taken now.
+    ///
+    /// # Errors
+    /// When it is worth asking again.
+    pub fn check(&mut self, cost: u64, now: Time) -> Result<(), Time> {
+        self.forget(now);
+        // More than the limit at once is for the upstream to refuse, but nothing else may be under way then.
+        let cost = cost.min(self.limit);
+        if let Some((left, until)) = self.left
+            && cost > left
+        {
+            return Err(until);
+        }
+        if self.used + cost > self.limit {
+            return Err(self.when_gone(self.used + cost - self.limit));
+        }
+        let (part, span) = (self.limit.div_ceil(PARTS), MINUTE / u32::try_from(PARTS).unwrap_or(1));
+        let recently = |taken: &&Taken| taken.at.after(span) > now;
+        let recent: u64 = self.taken.iter().rev().take_while(recently).map(|taken| taken.cost).sum();
+        if recent > 0 && recent + cost > part {
+            let oldest = self.taken.iter().rev().take_while(recently).last();
+            return Err(oldest.map_or(now, |taken| taken.at.after(span)));
+        }
+        Ok(())
+    }
+
+    /// Takes `cost`, whether or not there is room for it: ask [`Window::check`] first.
+    pub fn take(&mut self, cost: u64, now: Time) -> Reservation {
+        self.forget(now);
+        let cost = cost.min(self.limit);
+        let number = self.next;
+        self.next += 1;
+        self.taken.push_back(Taken { number, at: now, cost });
+        self.used += cost;
+        if let Some((left, _)) = &mut self.left {
+            *left = left.saturating_sub(cost);
+        }
+        Reservation(number)
+    }
+
+    /// What was taken has turned out to cost this much.
+    pub fn settle(&mut self, reservation: Reservation, actual: u64) {
+        if let Ok(place) = self.taken.binary_search_by_key(&reservation.0, |taken| taken.number) {
+            let taken = &mut self.taken[place];
+            self.used = self.used - taken.cost + actual;
+            taken.cost = actual;
+        }
+    }
+
+    /// The upstream said that so much is left until then: others may use it too. Makes the limit stricter, never wider.
+    pub fn observe(&mut self, left: u64, until: Time, now: Time) {
+        if until > now {
+            self.left = Some((left, until.min(now.after(MINUTE))));
+        }
+    }
+
+    /// How many calls that cost this much each could be taken now.
+    pub fn free(&mut self, cost: u64, now: Time) -> usize {
+        if self.check(cost, now).is_err() {
+            return 0;
+        }
+        let cost = cost.clamp(1, self.limit);
+        let room = (self.limit - self.used).min(self.left.map_or(u64::MAX, |(left, _)| left));
+        usize::try_from((room / cost).min((self.limit.div_ceil(PARTS) / cost).max(1))).unwrap_or(usize::MAX)
+    }
+
+    fn forget(&mut self, now: Time) {
+        while let Some(taken) = self.taken.front().filter(|taken| taken.at.after(MINUTE) <= now) {
+            self.used -= taken.cost;
+            self.taken.pop_front();
+        }
+        self.left = self.left.filter(|(_, until)| *until > now);
+    }
+
+    /// When so much of what is taken will no longer count.
+    fn when_gone(&self, amount: u64) -> Time {
+        let mut gone = 0;
+        let last = self.taken.iter().find(|taken| {
+            gone += taken.cost;
+            gone >= amount
+        });
+        last.or(self.taken.back()).map_or(Time::EPOCH, |taken| taken.at.after(MINUTE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: i64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    /// Takes whatever may be taken, asking again when told; gives when what was taken.
+    fn work(window: &mut Window, costs: impl IntoIterator<Item = u64>, end: Time) -> Vec<(Time, u64)> {
+        let (mut now, mut taken) = (at(0), Vec::new());
+        for cost in costs {
+            while let Err(again) = window.check(cost, now) {
+                assert!(again > now, "told to ask again at once");
+                now = again;
+            }
+            if now > end {
+                break;
+            }
+            window.take(cost, now);
+            taken.push((now, cost));
+        }
+        taken
+    }
+
+    fn most_in_a_minute(taken: &[(Time, u64)]) -> u64 {
+        let within = |from: Time| taken.iter().filter(move |(at, _)| *at >= from && *at < from.after(MINUTE));
+        taken.iter().map(|(from, _)| within(*from).map(|(_, cost)| cost).sum()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn ten_minutes_of_demand_use_nearly_all_and_never_more() {
+        let mut window = Window::new(500);
+        let taken = work(&mut window, std::iter::repeat_n(1, 10_000), at(600_000));
+        assert!(most_in_a_minute(&taken) <= 500);
+        assert!(taken.len() >= 4_750, "{} of 5,000", taken.len());
+    }
+
+    #[test]
+    fn a_cost_above_the_part_of_a_moment_goes_through_alone() {
+        let mut window = Window::new(1_000);
+        assert_eq!(window.check(900, at(0)), Ok(()));
+        window.take(900, at(0));
+        assert_eq!(window.check(50, at(0)), Err(at(6_000)));
+        assert_eq!(window.check(200, at(7_000)), Err(at(60_000)));
+        assert_eq!(window.check(50, at(7_000)), Ok(()));
+        assert_eq!(window.check(5_000, at(60_000)), Ok(()), "more than the limit is for the upstream to refuse");
+    }
+
+    #[test]
+    fn what_was_taken_is_trued_up() {
+        let mut window = Window::new(1_000);
+        let reservation = window.take(900, at(0));
+        window.settle(reservation, 100);
+        assert_eq!(window.used(at(1)), 100);
+        assert_eq!(window.used(at(60_000)), 0);
+        window.settle(reservation, 5);
+        assert_eq!(window.used(at(60_000)), 0);
+    }
+
+    #[test]
+    fn what_the_upstream_says_is_left_counts_until_its_reset() {
+        let mut window = Window::new(1_000);
+        window.observe(1, at(5_000), at(0));
+        assert_eq!(window.free(1, at(0)), 1);
+        window.take(1, at(0));
+        assert_eq!(window.check(1, at(0)), Err(at(5_000)));
+        assert_eq!(window.check(1, at(5_000)), Ok(()));
+        window.observe(0, at(5_000), at(6_000));
+        assert_eq!(window.check(1, at(6_000)), Ok(()), "a reset that has passed says nothing");
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_holds_more_than_the_limit(limit in 1..500u64, costs in proptest::collection::vec(0..600u64, 1..300)) {
+            let mut window = Window::new(limit);
+            let costs: Vec<u64> = costs.into_iter().map(|cost| cost.min(limit)).collect();
+            let taken = work(&mut window, costs, Time::MAX);
+            prop_assert!(most_in_a_minute(&taken) <= limit);
+        }
+
+        #[test]
+        fn as_many_as_are_free_can_be_taken(limit in 1..500u64, cost in 1..50u64, earlier in 0..100u64) {
+            let mut window = Window::new(limit);
+            if window.check(earlier, at(0)).is_ok() {
+                window.take(earlier, at(0));
+            }
+            let now = at(7_000);
+            for _ in 0..window.free(cost, now) {
+                prop_assert_eq!(window.check(cost, now), Ok(()));
+                window.take(cost, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The client that every outgoing connection is made with: it looks at each address before it connects.
+
+mod network;
+mod resolver;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+pub use network::{BadNetwork, Network};
+use resolver::Resolver;
+
+/// How long a connection that nobody uses is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How many of them, for each upstream.
+const IDLE_MAX: usize = 64;
+/// A connection on which nothing is said is asked whether it is there after this, so often, and given up.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// What was sent must be taken within this, or the machine at the other end is gone.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+
+pub(crate) type Http = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
+/// Where connections may go.
+#[derive(Clone, Debug, Default)]
+pub struct Egress {
+    /// Networks that are not public and may be called all the same.
+    pub allow: Vec<Network>,
+}
+
+impl Egress {
+    /// A client for one upstream. The operator named its host, so that may be anywhere; whatever else is resolved must be a
+    /// public address or in an allowed network.
+    ///
+    /// # Errors
+    /// If the certificates of this machine cannot be read.
+    pub(crate) fn client(&self, host: &str, connect: Duration) -> std::io::Result<Http> {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(host, self.allow.clone()));
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(connect));
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
+        let tls = HttpsConnectorBuilder::new().with_native_roots()?;
+        let connector = tls.https_or_http().enable_http1().wrap_connector(tcp);
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(IDLE_MAX);
+        Ok(builder.build(connector))
+    }
+}

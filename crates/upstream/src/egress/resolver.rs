@@ -1,0 +1,66 @@
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
+
+use super::network::{Network, is_public};
+
+/// Looks up names and gives only addresses that may be called: the connection is made to one of those, so a name that is
+/// resolved differently a moment later gains nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolver {
+    trusted: Arc<str>,
+    allow: Arc<[Network]>,
+}
+
+impl Resolver {
+    pub(super) fn new(trusted: &str, allow: Vec<Network>) -> Self {
+        Self { trusted: trusted.into(), allow: allow.into() }
+    }
+
+    fn may_call(&self, name: &str, address: SocketAddr) -> bool {
+        *self.trusted == *name
+            || is_public(address.ip())
+            || self.allow.iter().any(|network| network.contains(address.ip()))
+    }
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> =
+                found.into_iter().filter(|address| resolver.may_call(name.as_str(), *address)).collect();
+            if allowed.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "blocked destination"));
+            }
+            Ok(allowed.into_iter())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_operators_own_host_may_be_anywhere() {
+        let resolver = Resolver::new("models.internal", vec!["10.0.0.0/8".parse().unwrap()]);
+        let may = |name: &str, address: &str| resolver.may_call(name, address.parse().unwrap());
+        assert!(may("models.internal", "127.0.0.1:80") && may("other", "10.1.1.1:80") && may("other", "1.1.1.1:80"));
+        assert!(!may("other", "127.0.0.1:80") && !may("other", "169.254.169.254:80"));
+    }
+}

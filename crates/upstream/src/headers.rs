@@ -1,0 +1,129 @@
+//! What an answer's headers say of limits and of when to come back.
+
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+/// Nobody is waited for longer than this, whatever they say.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// What is left of a limit, and in how long all of it is there again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) remaining: u64,
+    pub(crate) reset: Duration,
+}
+
+/// What the headers say is left of the requests and of the tokens of this minute.
+pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> (Option<Left>, Option<Left>) {
+    let of = |what: &str| {
+        let pair = |remaining: String, reset: String| left(headers, &remaining, &reset, now);
+        pair(format!("x-ratelimit-remaining-{what}"), format!("x-ratelimit-reset-{what}")).or_else(|| {
+            pair(format!("anthropic-ratelimit-{what}-remaining"), format!("anthropic-ratelimit-{what}-reset"))
+        })
+    };
+    (of("requests"), of("tokens"))
+}
+
+fn left(headers: &HeaderMap, remaining: &str, reset: &str, now: Timestamp) -> Option<Left> {
+    // Negative or absent: unknown.
+    let remaining = headers.get(remaining)?.to_str().ok()?.trim().parse().ok()?;
+    let reset = wait(headers.get(reset)?.to_str().ok()?.trim(), now)?;
+    Some(Left { remaining, reset })
+}
+
+/// When to come back: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let millis = text("retry-after-ms").and_then(seconds).map(|millis| millis / 1_000.0);
+    let wait = millis.or_else(|| seconds(text("retry-after")?));
+    let wait = wait.map(Duration::from_secs_f64).or_else(|| {
+        let date = rfc2822::DateTimeParser::new().parse_timestamp(text("retry-after")?).ok()?;
+        Some(until(date, now))
+    });
+    wait.map(|wait| wait.min(WAIT_MAX))
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|seconds: &f64| (0.0..=1e9).contains(seconds))
+}
+
+fn until(date: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(date.duration_since(now)).unwrap_or_default()
+}
+
+/// A wait as providers write it: seconds, a duration in Go's way (`6m0s`, `12ms`), or a date (RFC 3339).
+fn wait(text: &str, now: Timestamp) -> Option<Duration> {
+    let wait = seconds(text).map(Duration::from_secs_f64).or_else(|| go_duration(text));
+    wait.or_else(|| Some(until(text.parse().ok()?, now))).map(|wait| wait.min(WAIT_MAX))
+}
+
+fn go_duration(text: &str) -> Option<Duration> {
+    let (mut rest, mut all) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+        let (number, after) = rest.split_at(digits);
+        let unit = after.find(|letter: char| letter.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let factor = match unit {
+            "h" => 3_600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        all += number.parse::<f64>().ok()? * factor;
+        rest = after;
+    }
+    seconds(&all.to_string()).map(Duration::from_secs_f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-24T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_all_its_forms() {
+        let read = |pairs: &[_]| retry_after(&headers(pairs), now());
+        assert_eq!(read(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(read(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
+        assert_eq!(read(&[("retry-after", "7"), ("retry-after-ms", "250")]), Some(Duration::from_millis(250)));
+        assert_eq!(read(&[("retry-after", "Tue, 24 Nov 2026 10:00:30 GMT")]), Some(Duration::from_secs(30)));
+        assert_eq!(read(&[("retry-after", "Tue, 24 Nov 2026 09:00:00 GMT")]), Some(Duration::ZERO));
+        assert_eq!(read(&[("retry-after", "4000000")]), Some(WAIT_MAX));
+        for nonsense in ["-1", "soon", "NaN", "inf", ""] {
+            assert_eq!(read(&[("retry-after", nonsense)]), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_read_from_openai_and_anthropic() {
+        let openai = headers(&[
+            ("x-ratelimit-remaining-requests", "59"),
+            ("x-ratelimit-reset-requests", "1m0.5s"),
+            ("x-ratelimit-remaining-tokens", "1000"),
+            ("x-ratelimit-reset-tokens", "12ms"),
+        ]);
+        let left = |remaining, millis| Some(Left { remaining, reset: Duration::from_millis(millis) });
+        assert_eq!(limits(&openai, now()), (left(59, 60_500), left(1_000, 12)));
+        let anthropic = headers(&[
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-24T10:00:20Z"),
+        ]);
+        assert_eq!(limits(&anthropic, now()), (left(0, 20_000), None));
+        let azure = headers(&[("x-ratelimit-remaining-requests", "-1"), ("x-ratelimit-reset-requests", "0")]);
+        assert_eq!(limits(&azure, now()), (None, None));
+    }
+}

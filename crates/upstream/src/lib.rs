@@ -1,0 +1,42 @@
+//! The one way out: every call that Raincheck makes to a slow API goes through here, past the gate of its (upstream, model)
+//! and through the egress client. It knows how providers address, authenticate, refuse and count; it knows no jobs, no store
+//! and no HTTP server. No other room opens an outgoing connection.
+//!
+//! ```text
+//! Upstreams ─► route(protocol, model) ─► Route ─► Gate ─► Permit ─► Upstream::send ─► Answer (body: Metered)
+//!                                                  ▲                                   │ usage, end, stall
+//!                                                  └──────────── settle ◄──────────────┘
+//! ```
+
+mod answer;
+mod config;
+mod egress;
+mod estimate;
+mod failure;
+mod gate;
+mod headers;
+mod metered;
+mod passage;
+mod protocol;
+mod route;
+mod secret;
+mod send;
+mod sse;
+mod upstreams;
+mod usage;
+
+pub use answer::Answer;
+pub use config::{OnAmbiguous, Patience, UpstreamConfig};
+pub use egress::{BadNetwork, Egress, Network};
+pub use estimate::estimate;
+pub use failure::CallFailure;
+pub use gate::{Closed, Gate, GateStatus, Permit, Why};
+pub use metered::Metered;
+pub use passage::PassFailure;
+pub use protocol::Protocol;
+pub use route::{Route, RouteError, Served};
+pub use secret::Secret;
+pub use send::Request;
+pub use sse::{Frame, Frames, FramesError};
+pub use upstreams::Upstreams;
+pub use usage::Usage;

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use raincheck_core::gate::{Fault, Sign};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::gate::{End, Permit};
+use crate::{CallFailure, Frames, Usage};
+
+/// The usage of an answer that is one object is looked for in so many bytes; a longer one costs what was estimated.
+const OBJECT_MAX: usize = 4 << 20;
+
+/// The body of an answer on its way through: held to its time, and looked at for what it cost. While it comes the call is under
+/// way.
+pub struct Metered {
+    body: Incoming,
+    permit: Option<Permit>,
+    first_byte: Duration,
+    gap: Duration,
+    deadline: Instant,
+    tap: Tap,
+    usage: Option<Usage>,
+}
+
+/// How the usage is found without holding up or keeping what passes.
+enum Tap {
+    Stream(Frames),
+    Object(Vec<u8>),
+    Nothing,
+}
+
+impl Metered {
+    pub(crate) fn new(
+        body: Incoming,
+        permit: Permit,
+        (first_byte, gap, deadline): (Duration, Duration, Instant),
+        is_stream: bool,
+    ) -> Self {
+        let tap = if is_stream { Tap::Stream(Frames::default()) } else { Tap::Object(Vec::new()) };
+        Self { body, permit: Some(permit), first_byte, gap, deadline, tap, usage: None }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// If it does not come in time, or the connection breaks off. The call has ended then.
+    pub async fn next(&mut self) -> Option<Result<Bytes, CallFailure>> {
+        self.permit.as_ref()?;
+        loop {
+            let patience = self.gap.min(self.deadline.saturating_duration_since(Instant::now()));
+            match tokio::time::timeout(patience, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.look(&data);
+                    return Some(Ok(data));
+                }
+                Ok(None) => {
+                    self.end();
+                    return None;
+                }
+                Ok(Some(Err(error))) => {
+                    return Some(Err(self.give_up(Fault::CutOff, format!("the answer broke off: {error}"))));
+                }
+                Err(_) if Instant::now() >= self.deadline => {
+                    return Some(Err(self.give_up(Fault::TooLong, "the answer took longer than it may".into())));
+                }
+                Err(_) => {
+                    let detail = format!("nothing more of the answer came for {} s", self.gap.as_secs());
+                    return Some(Err(self.give_up(Fault::Stalled, detail)));
+                }
+            }
+        }
+    }
+
+    /// What it cost, as far as it has said.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// It is not what it should be: the call has failed.
+    pub fn fail(&mut self, detail: &str) -> CallFailure {
+        self.give_up(Fault::Malformed, detail.to_owned())
+    }
+
+    fn give_up(&mut self, fault: Fault<'_>, detail: String) -> CallFailure {
+        let failure = CallFailure::unanswered(fault, detail);
+        if let Some(permit) = self.permit.take() {
+            permit.settle(&End { sign: failure.verdict.sign, usage: self.usage, ..End::GONE });
+        }
+        failure
+    }
+
+    fn end(&mut self) {
+        if let Tap::Object(bytes) = &self.tap
+            && let Ok(value) = serde_json::from_slice::<Value>(bytes)
+        {
+            self.usage = Usage::read(&value);
+        }
+        if let Some(permit) = self.permit.take() {
+            permit.settle(&End { sign: Sign::Good, first_byte: Some(self.first_byte), usage: self.usage, ..End::GONE });
+        }
+    }
+
+    fn look(&mut self, data: &Bytes) {
+        match &mut self.tap {
+            Tap::Stream(frames) => match frames.feed(data) {
+                Ok(found) => {
+                    // Most events say nothing of it, and are not parsed for that.
+                    for frame in found.iter().filter(|frame| frame.data.contains("\"usage\"")) {
+                        if let Some(usage) = serde_json::from_str(&frame.data).ok().as_ref().and_then(Usage::read) {
+                            self.usage = Some(self.usage.unwrap_or_default().updated(usage));
+                        }
+                    }
+                }
+                Err(_) => self.tap = Tap::Nothing,
+            },
+            Tap::Object(bytes) if bytes.len() + data.len() <= OBJECT_MAX => bytes.extend_from_slice(data),
+            Tap::Object(_) => self.tap = Tap::Nothing,
+            Tap::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,177 @@
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Response, Uri};
+use jiff::Timestamp;
+use raincheck_core::gate::Fault;
+use serde_json::Value;
+
+use crate::egress::Http;
+use crate::gate::{End, Permit};
+use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers};
+
+/// Of a refusal so many bytes are read.
+const REFUSAL_MAX: usize = 64 << 10;
+
+/// An upstream and the client that reaches it.
+pub(crate) struct Upstream {
+    pub(crate) name: String,
+    pub(crate) config: UpstreamConfig,
+    http: Http,
+}
+
+/// What is sent to an upstream.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path below the upstream's base URL, with its query.
+    pub path: String,
+    /// Headers besides those that the protocol and the key want.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// A key by which the upstream recognises the call if it is made again.
+    pub idempotency_key: Option<String>,
+    /// The caller's own key for the upstream, where it is passed on.
+    pub caller_key: Option<String>,
+}
+
+impl Request {
+    /// A request with a JSON body.
+    #[must_use]
+    pub fn post(path: impl Into<String>, body: Bytes) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Self { method: Method::POST, path: path.into(), headers, body, idempotency_key: None, caller_key: None }
+    }
+
+    /// A request without a body.
+    #[must_use]
+    pub fn bare(method: Method, path: impl Into<String>) -> Self {
+        Self { method, headers: HeaderMap::new(), ..Self::post(path, Bytes::new()) }
+    }
+}
+
+impl Upstream {
+    pub(crate) fn new(name: String, config: UpstreamConfig, egress: &Egress) -> std::io::Result<Self> {
+        let http = egress.client(config.base_url.host().unwrap_or_default(), config.patience.connect)?;
+        Ok(Self { name, config, http })
+    }
+
+    /// Whether it names the model as one of its own.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        self.config.models.iter().any(|own| own == model)
+    }
+
+    /// Whether it takes the model.
+    pub(crate) fn takes(&self, model: &str) -> bool {
+        self.config.models.is_empty() || self.lists(model)
+    }
+
+    fn http_request(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>, CallFailure> {
+        let unsendable = |detail: String| CallFailure::unanswered(Fault::Status { status: 400, code: None }, detail);
+        let base = self.config.base_url.to_string();
+        let uri: Uri = format!("{}/{}", base.trim_end_matches('/'), request.path.trim_start_matches('/'))
+            .parse()
+            .map_err(|error| unsendable(format!("the path cannot be sent: {error}")))?;
+        // A path that would lead to another host is none.
+        if uri.authority() != self.config.base_url.authority() {
+            return Err(unsendable("the path leads elsewhere".into()));
+        }
+        let mut headers = request.headers.clone();
+        self.config.protocol.complete(&mut headers);
+        let own_key = self.config.api_key.as_ref().map(|key| key.reveal());
+        let caller_key = request.caller_key.as_deref().filter(|_| self.config.pass_through_key);
+        if let Some(key) = caller_key.or(own_key) {
+            self.config.protocol.sign(key, &mut headers);
+        }
+        if let (Some(name), Some(key)) = (&self.config.idempotency_header, &request.idempotency_key)
+            && let (Ok(name), Ok(key)) = (name.parse::<HeaderName>(), HeaderValue::from_str(key))
+        {
+            headers.insert(name, key);
+        }
+        let mut http = hyper::Request::new(Full::new(request.body.clone()));
+        *http.method_mut() = request.method.clone();
+        *http.uri_mut() = uri;
+        *http.headers_mut() = headers;
+        Ok(http)
+    }
+}
+
+impl Route {
+    /// Makes a call that its gate has let through.
+    ///
+    /// # Errors
+    /// If the upstream is not reached, does not answer in time, or refuses. The gate has learned of it.
+    pub async fn send(&self, permit: Permit, request: &Request) -> Result<Answer, CallFailure> {
+        let upstream = &self.upstream;
+        let patience = upstream.config.patience;
+        let http = upstream.http_request(request)?;
+        let deadline = permit.began + patience.total;
+        let response = tokio::time::timeout(patience.first_byte.min(patience.total), upstream.http.request(http)).await;
+        let response = match response {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let fault = if error.is_connect() { Fault::Connect } else { Fault::CutOff };
+                return Err(unanswered(permit, fault, format!("{} is not reached: {}", upstream.name, cause(&error))));
+            }
+            Err(_) => {
+                let detail = format!("{} did not answer within {} s", upstream.name, patience.first_byte.as_secs());
+                return Err(unanswered(permit, Fault::FirstByte, detail));
+            }
+        };
+        let first_byte = permit.began.elapsed();
+        let now = Timestamp::now();
+        let (requests, tokens) = headers::limits(response.headers(), now);
+        permit.gate().observe(requests, tokens);
+        if response.status().as_u16() >= 400 {
+            let retry_after = headers::retry_after(response.headers(), now);
+            return Err(self.refused(permit, response, retry_after, patience.gap).await);
+        }
+        let (parts, body) = response.into_parts();
+        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_stream = content_type.starts_with("text/event-stream");
+        let body = Metered::new(body, permit, (first_byte, patience.gap, deadline), is_stream);
+        Ok(Answer { status: parts.status, headers: parts.headers, body, served: self.served() })
+    }
+
+    async fn refused(
+        &self,
+        permit: Permit,
+        response: Response<Incoming>,
+        retry_after: Option<Duration>,
+        gap: Duration,
+    ) -> CallFailure {
+        let status = response.status().as_u16();
+        let read = tokio::time::timeout(gap, Limited::new(response.into_body(), REFUSAL_MAX).collect()).await;
+        let bytes = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        let (code, message) = body.as_ref().map_or((None, None), |body| self.upstream.config.protocol.error(body));
+        let verdict = Fault::Status { status, code }.verdict();
+        let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let detail = format!("{} answered {status}{said}", self.upstream.name);
+        permit.settle(&End {
+            sign: verdict.sign,
+            throttled: verdict.throttled,
+            is_429: status == 429 && verdict.throttled,
+            retry_after,
+            ..End::GONE
+        });
+        CallFailure { verdict, detail, status: Some(status), body, retry_after }
+    }
+}
+
+fn unanswered(permit: Permit, fault: Fault<'_>, detail: String) -> CallFailure {
+    let failure = CallFailure::unanswered(fault, detail);
+    permit.settle(&End { sign: failure.verdict.sign, ..End::GONE });
+    failure
+}
+
+/// The innermost cause, which says most.
+fn cause(error: &dyn Error) -> String {
+    std::iter::successors(Some(error), |error| (*error).source()).last().map(ToString::to_string).unwrap_or_default()
+}

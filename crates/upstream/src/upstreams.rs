@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use raincheck_core::{Dice, Lane, Openings, Time};
+use tokio::time::Instant;
+
+use crate::route::{Route, RouteError, lane};
+use crate::send::Upstream;
+use crate::{Egress, Gate, GateStatus, Protocol, UpstreamConfig};
+
+/// How many models of an upstream have a gate of their own. Callers name models: those beyond share one.
+const GATES_MAX: usize = 64;
+/// The model of the gate that they share.
+const OTHERS: &str = "other-models";
+/// How many jobs of a lane are let through of which nothing is known yet, because none has been called since the start.
+const OPENING: usize = 4;
+/// How many upstreams are tried for one call.
+const ROUTES_MAX: usize = 8;
+
+/// All upstreams, with their gates. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Upstreams(Arc<Inner>);
+
+struct Inner {
+    upstreams: BTreeMap<String, Arc<Upstream>>,
+    gates: Mutex<BTreeMap<(String, String), Arc<Gate>>>,
+    surroundings: Arc<Surroundings>,
+}
+
+type Changed = Box<dyn Fn() + Send + Sync>;
+type Chance = Box<dyn Fn() -> Dice + Send + Sync>;
+
+/// What all gates share: time, chance, and whom to tell that something has changed.
+pub(crate) struct Surroundings {
+    start: Instant,
+    chance: Chance,
+    changed: OnceLock<Changed>,
+}
+
+impl Surroundings {
+    /// The time since the start: gates only compare.
+    pub(crate) fn now(&self) -> Time {
+        Time::EPOCH.after(self.start.elapsed())
+    }
+
+    pub(crate) fn dice(&self) -> Dice {
+        (self.chance)()
+    }
+
+    pub(crate) fn changed(&self) {
+        if let Some(changed) = self.changed.get() {
+            changed();
+        }
+    }
+}
+
+impl Upstreams {
+    /// These upstreams, by name.
+    ///
+    /// # Errors
+    /// If a client cannot be made, with the reason.
+    pub fn new(
+        configs: BTreeMap<String, UpstreamConfig>,
+        egress: &Egress,
+        chance: impl Fn() -> Dice + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let upstream = |(name, config): (String, UpstreamConfig)| {
+            let upstream = Upstream::new(name.clone(), config, egress)?;
+            Ok((name, Arc::new(upstream)))
+        };
+        let upstreams = configs.into_iter().map(upstream).collect::<std::io::Result<_>>()?;
+        let surroundings = Surroundings { start: Instant::now(), chance: Box::new(chance), changed: OnceLock::new() };
+        Ok(Self(Arc::new(Inner { upstreams, gates: Mutex::default(), surroundings: Arc::new(surroundings) })))
+    }
+
+    /// Has `changed` called whenever a gate may let more through. The first that is given counts.
+    pub fn on_change(&self, changed: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.surroundings.changed.set(Box::new(changed));
+    }
+
+    /// Where a call for `model` goes: the upstream that is named, or the first that takes the model (one that lists it before
+    /// one that takes all); and behind it those that are called instead of it.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn routes(&self, protocol: Protocol, model: &str, name: Option<&str>) -> Result<Vec<Route>, RouteError> {
+        let all = &self.0.upstreams;
+        let speaking = || all.values().filter(|upstream| upstream.config.protocol == protocol);
+        let first = match name {
+            Some(name) => {
+                let named = all.get(name).filter(|upstream| upstream.config.protocol == protocol);
+                let known = || speaking().map(|upstream| upstream.name.as_str()).collect::<Vec<_>>().join(", ");
+                let unknown = || RouteError::Unknown { name: name.to_owned(), protocol, known: known() };
+                named.filter(|upstream| upstream.takes(model)).ok_or_else(unknown)?
+            }
+            None if speaking().next().is_none() => return Err(RouteError::NoneSpeaks(protocol)),
+            None => speaking()
+                .find(|upstream| upstream.lists(model))
+                .or_else(|| speaking().find(|upstream| upstream.takes(model)))
+                .ok_or_else(|| RouteError::NoModel { model: model.to_owned(), protocol })?,
+        };
+        let mut routes = vec![self.route(first, model)];
+        for fallback in &first.config.fallback {
+            let (name, other) = fallback.split_once(':').unwrap_or((fallback, model));
+            if let Some(upstream) = all.get(name).filter(|other| other.config.protocol == protocol)
+                && routes.len() < ROUTES_MAX
+            {
+                routes.push(self.route(upstream, other));
+            }
+        }
+        Ok(routes)
+    }
+
+    /// The models that upstreams of this protocol list, with the upstream of each.
+    #[must_use]
+    pub fn models(&self, protocol: Protocol) -> Vec<(String, String)> {
+        let speaking = self.0.upstreams.values().filter(|upstream| upstream.config.protocol == protocol);
+        let of = |upstream: &Arc<Upstream>| {
+            let name = upstream.name.clone();
+            upstream.config.models.iter().map(move |model| (model.clone(), name.clone())).collect::<Vec<_>>()
+        };
+        speaking.flat_map(of).collect()
+    }
+
+    fn route(&self, upstream: &Arc<Upstream>, model: &str) -> Route {
+        let gate = self.gate(upstream, model);
+        Route { upstream: Arc::clone(upstream), model: model.to_owned(), gate }
+    }
+
+    fn gate(&self, upstream: &Arc<Upstream>, model: &str) -> Arc<Gate> {
+        let mut gates = self.0.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_upstream =
+            gates.range((upstream.name.clone(), String::new())..).take_while(|((name, _), _)| *name == upstream.name);
+        let is_full = of_upstream.count() >= GATES_MAX;
+        let key = (upstream.name.clone(), model.to_owned());
+        let key = if is_full && !gates.contains_key(&key) { (key.0, OTHERS.to_owned()) } else { key };
+        let make = |(name, model): &(String, String)| {
+            Arc::new(Gate::new(lane(name, model), &upstream.config, Arc::clone(&self.0.surroundings)))
+        };
+        Arc::clone(gates.entry(key.clone()).or_insert_with(|| make(&key)))
+    }
+
+    /// The lane in which a call for these routes waits: that of the first.
+    #[must_use]
+    pub fn lane(routes: &[Route]) -> Option<Lane> {
+        routes.first().map(|route| route.gate.lane().clone())
+    }
+
+    /// How many jobs of each lane could be called right now. A lane whose upstream is down is as open as the first of those
+    /// that are called instead.
+    #[must_use]
+    pub fn openings(&self) -> Openings {
+        let gates: Vec<((String, String), Arc<Gate>)> = {
+            let gates = self.0.gates.lock().unwrap_or_else(PoisonError::into_inner);
+            gates.iter().map(|(key, gate)| (key.clone(), Arc::clone(gate))).collect()
+        };
+        let free = |((name, model), gate): &((String, String), Arc<Gate>)| {
+            let upstream = self.0.upstreams.get(name)?;
+            if !gate.is_down() || upstream.config.fallback.is_empty() {
+                return Some(gate.free());
+            }
+            let routes = self.routes(upstream.config.protocol, model, Some(name)).ok()?;
+            routes.iter().map(|route| route.gate.free()).find(|free| *free > 0)
+        };
+        let known = gates.iter().map(|entry| (entry.1.lane().clone(), free(entry).unwrap_or(0))).collect();
+        Openings { known, other: OPENING }
+    }
+
+    /// All gates as they stand.
+    #[must_use]
+    pub fn status(&self) -> Vec<GateStatus> {
+        let gates = self.0.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.values().map(|gate| gate.status()).collect()
+    }
+}

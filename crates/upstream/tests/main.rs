@@ -1,0 +1,5 @@
+//! Calls to a server in this process that answers as it is told to.
+
+mod calls;
+mod limits;
+mod support;
