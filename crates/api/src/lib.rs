@@ -12,7 +12,10 @@
 mod api;
 mod auth;
 mod body;
+mod dialect;
 mod door;
+mod doors;
+mod fal;
 mod health;
 mod jobs;
 mod json;
@@ -31,7 +34,10 @@ mod reply;
 mod router;
 mod serve;
 mod settings;
+mod tls;
 
+pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};
 pub use router::{listed, router};
 pub use serve::serve;
 pub use settings::ApiSettings;
+pub use tls::{Tls, TlsError};

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use complaint::{Complaint, Place};
 pub(crate) use log::Format as LogFormat;
 pub(crate) use reader::{Layers, Setting};
+pub(crate) use server::Server;
 pub(crate) use store::StoreKind;
 
 /// Read if it is there and `--config` names no other.

@@ -9,6 +9,7 @@ mod logs;
 mod signals;
 mod stop;
 pub(crate) mod store;
+mod tls;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use raincheck_api::Tls;
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
@@ -44,6 +46,12 @@ pub(crate) struct Args {
     /// Where everything is kept that must not be lost [default: raincheck-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The server's certificate in PEM, with those that lead to its authority; with it TLS is spoken
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// The configuration file [default: raincheck.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "RAINCHECK_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
@@ -66,6 +74,8 @@ impl Args {
         let flags = [
             ("--listen", "server.listen", self.listen.iter().map(OsString::from).collect()),
             ("--data-dir", "server.data_dir", self.data_dir.iter().map(OsString::from).collect()),
+            ("--tls-cert", "server.tls_cert", self.tls_cert.iter().map(OsString::from).collect()),
+            ("--tls-key", "server.tls_key", self.tls_key.iter().map(OsString::from).collect()),
             ("--store", "store.kind", self.store.iter().map(OsString::from).collect()),
             ("--audio-root", "audio.roots", roots),
         ];
@@ -86,6 +96,8 @@ struct Server {
     engine: Engine,
     files: JobFiles,
     address: SocketAddr,
+    /// What it proves itself with, if it speaks TLS.
+    tls: Option<Tls>,
     /// Whether requests without a key are served, as long as there is none.
     keyless: bool,
 }
@@ -109,6 +121,7 @@ pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
 impl Server {
     /// The address first: if it is taken, nothing has been touched. Nobody can connect before everything is ready.
     async fn start(loaded: Loaded) -> Result<(Self, TcpListener), Failure> {
+        let tls = tls::load(&loaded.config.server)?;
         let address = loaded.config.server.listen;
         let socket = listen::bind(address)?;
         let address = socket.local_addr().unwrap_or(address);
@@ -117,7 +130,7 @@ impl Server {
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
         let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, address, keyless }, listener))
+        Ok((Self { loaded, opened, engine, files, address, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
@@ -125,7 +138,8 @@ impl Server {
         let Config { limits, server, .. } = &self.loaded.config;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
-        let settings = Arc::new(raincheck_api::ApiSettings { files, ..limits.of_api(self.keyless) });
+        let settings =
+            Arc::new(raincheck_api::ApiSettings { files, tls: self.tls.clone(), ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
         let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));

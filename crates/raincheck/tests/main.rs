@@ -10,3 +10,4 @@ mod proof;
 mod start;
 mod stop;
 mod support;
+mod tls;
