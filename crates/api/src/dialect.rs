@@ -26,6 +26,8 @@ use crate::problem::ApiError;
 
 /// By what name Anthropic's SDKs speak of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// By what name OpenAI's SDKs speak of a request.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An API whose dialect is spoken under a path of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(crate) enum Dialect {
     Anthropic,
     /// FAL's queue, under `/fal`.
     Fal,
+    /// OpenAI's API, under `/openai`.
+    OpenAi,
     /// Replicate's predictions, under `/replicate`.
     Replicate,
 }
@@ -44,6 +48,7 @@ impl Dialect {
         match path.split('/').nth(1)? {
             "anthropic" => Some(Self::Anthropic),
             "fal" => Some(Self::Fal),
+            "openai" => Some(Self::OpenAi),
             "replicate" => Some(Self::Replicate),
             _ => None,
         }
@@ -55,10 +60,15 @@ impl Dialect {
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             error::tell(self, &error, &request_id, response);
         }
+        let header = match self {
+            Self::Anthropic => REQUEST_ID,
+            Self::OpenAi => X_REQUEST_ID,
+            Self::Fal | Self::Replicate => return,
+        };
         // What an upstream has answered has its own already.
-        if self == Self::Anthropic && !response.headers().contains_key(REQUEST_ID) {
+        if !response.headers().contains_key(&header) {
             let name = HeaderValue::try_from(request_id).expect("hexadecimal digits");
-            response.headers_mut().insert(REQUEST_ID, name);
+            response.headers_mut().insert(header, name);
         }
     }
 }

@@ -24,6 +24,7 @@ mod kinds;
 mod leases;
 mod metrics;
 mod number;
+mod openai;
 mod openapi;
 mod path;
 mod prefer;

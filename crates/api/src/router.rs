@@ -12,16 +12,17 @@ use crate::api::Api;
 use crate::auth::Keyring;
 use crate::body::Bodies;
 use crate::metrics::{HttpMetrics, metrics};
+use crate::openai::Calls;
 use crate::problem::ApiError;
-use crate::{ApiSettings, door, fal, health, jobs, kinds, leases, openapi, queues};
+use crate::{ApiSettings, door, fal, health, jobs, kinds, leases, openai, openapi, queues};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
     let Routes { router, listed, others } = routes();
     let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path).chain(others));
-    let (keyring, bodies) = (Keyring::default(), Bodies::default());
+    let (keyring, bodies, calls) = (Keyring::default(), Bodies::default(), Calls::default());
     let openapi = openapi::document(engine.registry(), settings.keyless);
-    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, openapi });
+    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, calls, openapi });
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -31,7 +32,7 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
 
 /// Every route there is.
 fn routes() -> Routes {
-    fal::routes(native())
+    openai::routes(fal::routes(native()))
 }
 
 /// The routes of Raincheck's own API.

@@ -8,6 +8,7 @@ mod fal;
 mod files;
 mod jobs;
 mod leases;
+mod openai;
 mod operations;
 mod refusals;
 mod sockets;

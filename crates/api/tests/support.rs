@@ -22,6 +22,7 @@ use self::busy::Busy;
 
 mod busy;
 mod kinds;
+mod llm;
 
 /// A running server, called without a socket.
 pub(crate) struct Server {
@@ -140,11 +141,15 @@ impl Server {
     }
 
     pub(crate) async fn dialects_with(settings: ApiSettings) -> Self {
+        Self::dialects_limited(settings, Limits::default()).await
+    }
+
+    pub(crate) async fn dialects_limited(settings: ApiSettings, limits: Limits) -> Self {
         let gate = Arc::new(Notify::new());
         let registry = kinds::registry(&gate);
         // Every word counts, so that tests can count them.
         let engine = Settings { progress_interval: Duration::ZERO, ..Settings::default() };
-        Self::of(settings, Limits::default(), registry, gate, engine).await
+        Self::of(settings, limits, registry, gate, engine).await
     }
 
     async fn of(

@@ -7,6 +7,7 @@ use raincheck_core::{Problem, Time};
 use serde_json::{Value, json};
 
 use super::Dialect;
+use crate::openai;
 use crate::problem::ApiError;
 
 /// Anthropic's status for too much to do, which its SDKs try again.
@@ -17,6 +18,7 @@ pub(super) fn tell(dialect: Dialect, error: &ApiError, request_id: &str, respons
     let (status, body) = match dialect {
         Dialect::Anthropic => anthropic(error, request_id),
         Dialect::Fal => (error.status().as_u16(), fal(error.problem())),
+        Dialect::OpenAi => openai::told(error, response.headers_mut()),
         Dialect::Replicate => (error.status().as_u16(), replicate(error)),
     };
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -20,6 +20,11 @@ impl Fields {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.get())
     }
 
+    /// The names of the fields, with the text of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+
     /// Puts a value in the place of a field, or behind the others if there is no such field.
     pub(crate) fn set(&mut self, name: &str, value: &Json) {
         let Ok(value) = RawValue::from_string(value.as_str().to_owned()) else { return };
@@ -27,6 +32,12 @@ impl Fields {
             Some((_, place)) => *place = value,
             None => self.0.push((name.to_owned(), value)),
         }
+    }
+
+    /// Takes a field away; gives its text if there was one.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<String> {
+        let place = self.0.iter().position(|(other, _)| other == name)?;
+        Some(self.0.remove(place).1.get().to_owned())
     }
 
     /// The object as JSON.

@@ -9,8 +9,10 @@ use raincheck_engine::{About, Context, Failure, Handler, Registry};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::llm;
+
 pub(super) fn registry(gate: &Arc<Notify>) -> Registry {
-    Registry::default().with(Image(Arc::clone(gate)))
+    llm::register(Registry::default().with(Image(Arc::clone(gate))), gate)
 }
 
 /// `image.generate`: says what it does, then does what the prompt says.
