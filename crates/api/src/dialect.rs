@@ -3,6 +3,7 @@
 mod base;
 mod error;
 mod failure;
+mod fields;
 mod follow;
 mod id;
 mod log;
@@ -10,7 +11,8 @@ mod submit;
 
 pub(crate) use base::Base;
 pub(crate) use error::anthropic_type;
-pub(crate) use failure::{UpstreamError, upstream_error};
+pub(crate) use failure::upstream_error;
+pub(crate) use fields::Fields;
 pub(crate) use follow::{Follower, Next, sse};
 pub(crate) use id::{hex, job_of, uuid};
 pub(crate) use log::{Line, lines};

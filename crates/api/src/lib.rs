@@ -9,6 +9,7 @@
 //!                                                                                          └─► JSON, SSE or a problem
 //! ```
 
+mod anthropic;
 mod api;
 mod auth;
 mod body;
@@ -36,7 +37,7 @@ mod serve;
 mod settings;
 mod tls;
 
-pub use doors::Doors;
+pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};
 pub use router::{listed, router};
 pub use serve::serve;
 pub use settings::ApiSettings;

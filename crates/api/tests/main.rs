@@ -1,5 +1,7 @@
 //! The API from outside: requests through the whole router, and what only a real socket shows.
 
+mod anthropic;
+mod anthropic_batches;
 mod auth;
 mod batch;
 mod documented;

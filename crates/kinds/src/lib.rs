@@ -7,10 +7,12 @@ mod echo;
 mod files;
 mod history;
 mod input;
+mod message_batch;
 mod scan;
 mod sleep;
 
 pub use echo::Echo;
 pub use files::JobFiles;
+pub use message_batch::{MessageBatch, MessageRequest, Messages};
 pub use scan::AudioScan;
 pub use sleep::Sleep;

@@ -108,7 +108,8 @@ impl<S: Sync> FromRequestParts<S> for Wishes {
     }
 }
 
-fn wants_stream(headers: &HeaderMap) -> bool {
+/// Whether a client accepts a stream of events.
+pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|range| {
         let essence = range.split(';').next().unwrap_or_default().trim();
