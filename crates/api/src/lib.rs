@@ -31,6 +31,7 @@ mod prefer;
 mod problem;
 mod query;
 mod queues;
+mod replicate;
 mod reply;
 mod router;
 mod serve;

@@ -13,7 +13,7 @@ use crate::auth::Keyring;
 use crate::body::Bodies;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::ApiError;
-use crate::{ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openapi, queues};
+use crate::{ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openapi, queues, replicate};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
@@ -31,7 +31,7 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
 
 /// Every route there is.
 fn routes() -> Routes {
-    anthropic::routes(fal::routes(native()))
+    replicate::routes(anthropic::routes(fal::routes(native())))
 }
 
 /// The routes of Raincheck's own API.

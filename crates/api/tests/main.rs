@@ -12,6 +12,7 @@ mod jobs;
 mod leases;
 mod operations;
 mod refusals;
+mod replicate;
 mod sockets;
 mod support;
 mod tls;
