@@ -60,6 +60,13 @@ pub(crate) struct ProblemBody<'a> {
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
+    /// The status that an upstream answered, if the problem is its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    /// What an upstream answered, as it came, if that was JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    upstream_error: Option<&'a raincheck_core::Json>,
     /// The job it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
@@ -118,7 +125,7 @@ impl ApiError {
     /// The problem belongs to entry `number` of a batch.
     pub(crate) fn of_entry(mut self, number: usize) -> Self {
         if let Some(pointer) = &mut self.0.problem.pointer {
-            *pointer = format!("/jobs/{number}{pointer}");
+            *pointer = format!("/jobs/{number}{pointer}").into_boxed_str();
         }
         self
     }
@@ -159,6 +166,8 @@ impl ApiError {
             status: status.as_u16(),
             detail: &problem.detail,
             pointer: problem.pointer.as_deref(),
+            upstream_status: problem.upstream_status,
+            upstream_error: problem.upstream_error.as_deref(),
             instance: job.map(|job| format!("/v1/jobs/{job}")),
             outcome: *outcome,
         }

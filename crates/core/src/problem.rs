@@ -19,13 +19,13 @@ pub struct Problem {
     pub detail: String,
     /// Where in the request body: a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<String>,
+    pub pointer: Option<Box<str>>,
     /// The status that an upstream answered, if the problem is its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_status: Option<u16>,
-    /// The error object that an upstream answered, as it came.
+    /// What an upstream answered, as it came, if that was JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream_error: Option<Json>,
+    pub upstream_error: Option<Box<Json>>,
     /// How the front door should class it. Not part of the problem's JSON.
     #[serde(skip)]
     pub class: Class,
@@ -142,6 +142,16 @@ catalogue! {
     OUTCOME_UNKNOWN = "outcome-unknown", Failed, "It is unknown whether this happened";
     /// A fault of the server.
     INTERNAL = "internal", Failed, "The server made a mistake";
+    /// No configured upstream can be called for this.
+    NO_UPSTREAM = "no-upstream", Invalid, "There is no upstream for this";
+    /// The upstream takes no call now: its limit is reached, or it fails.
+    UPSTREAM_CLOSED = "upstream-closed", Unavailable, "The upstream takes no call now";
+    /// The upstream was not reached, did not answer, or failed.
+    UPSTREAM_FAILED = "upstream-failed", Failed, "The upstream failed";
+    /// The upstream does not do what it was asked, and would not if it were asked again.
+    UPSTREAM_REFUSED = "upstream-refused", Failed, "The upstream refused";
+    /// The upstream was asked and did not answer, and the job is not to be paid for twice.
+    OUTCOME_AMBIGUOUS = "outcome-ambiguous", Failed, "It is unknown whether the upstream did it";
     /// What the job needs is in use by another; it is tried again.
     RESOURCE_BUSY = "resource-busy", Conflict, "What the job needs is in use";
     /// The handler gave an error.
@@ -178,14 +188,14 @@ impl Problem {
     /// Says where in the request body it is wrong, as a JSON pointer.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.pointer = Some(pointer.into().into_boxed_str());
         self
     }
 
     /// Says what an upstream answered.
     #[must_use]
     pub fn of_upstream(mut self, status: u16, error: Option<Json>) -> Self {
-        (self.upstream_status, self.upstream_error) = (Some(status), error);
+        (self.upstream_status, self.upstream_error) = (Some(status), error.map(Box::new));
         self
     }
 

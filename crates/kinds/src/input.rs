@@ -30,7 +30,7 @@ mod tests {
     fn a_refusal_points_at_the_field() {
         let refusal = |text: &str| {
             let problem = read::<Input>(&Json::from_text(text.into()).unwrap()).unwrap_err();
-            (problem.pointer.unwrap(), problem.detail)
+            (problem.pointer.unwrap().into_string(), problem.detail)
         };
         assert_eq!(refusal("{}"), ("/input".into(), "missing field `seconds`".into()));
         let (pointer, detail) = refusal(r#"{"seconds": 1, "names": ["a", 7]}"#);

@@ -3,16 +3,19 @@
 //! A handler here only turns a job's input into calls of something else; rules about when it runs, how often and for whom
 //! are the engine's. This crate knows no HTTP server and no store.
 
+mod calling;
 mod echo;
 mod files;
 mod history;
 mod input;
+mod llm;
 mod message_batch;
 mod scan;
 mod sleep;
 
 pub use echo::Echo;
 pub use files::JobFiles;
+pub use llm::Llm;
 pub use message_batch::{MessageBatch, MessageRequest, Messages};
 pub use scan::AudioScan;
 pub use sleep::Sleep;

@@ -6,14 +6,17 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use raincheck_core::{Json, Problem, ProblemType, Progress, STEPS_MAX};
 use raincheck_engine::{About, Context, Failure, Handler};
+use raincheck_upstream::Upstreams;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::input;
 
 mod outcome;
+mod written;
 
 use outcome::{Counts, Entry};
+use written::Written;
 
 /// Requests of a batch, in number: each is a step.
 const REQUESTS_MAX: usize = STEPS_MAX as usize;
@@ -29,6 +32,15 @@ const STEP: &str = "request:";
 /// Has one message written: what `llm.message_batch` does many times.
 #[async_trait]
 pub trait Messages: Send + Sync + 'static {
+    /// Whether a message of this model could be written: asked before a batch is accepted.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, model: &str, upstream: Option<&str>) -> Result<(), Problem> {
+        let _ = (model, upstream);
+        Ok(())
+    }
+
     /// Has the message written, with the retries and waits that the upstream needs.
     ///
     /// # Errors
@@ -54,6 +66,12 @@ pub struct MessageRequest {
 pub struct MessageBatch(Arc<dyn Messages>);
 
 impl MessageBatch {
+    /// Batches whose messages are written by upstreams that speak Anthropic's protocol.
+    #[must_use]
+    pub fn by(upstreams: Upstreams) -> Self {
+        Self::new(Written(upstreams))
+    }
+
     /// Batches whose messages are written by these.
     #[must_use]
     pub fn new(messages: impl Messages) -> Self {
@@ -76,6 +94,12 @@ struct Request {
     params: Json,
 }
 
+/// What is looked at of a message; the rest is the upstream's affair.
+#[derive(Debug, Deserialize)]
+struct Head {
+    model: String,
+}
+
 impl Input {
     fn read(input: &Json) -> Result<Self, Problem> {
         let read: Self = input::read(input)?;
@@ -96,7 +120,7 @@ impl Input {
                 let detail = format!("the custom_id {custom_id:?} stands for another request already");
                 return invalid(detail, format!("{pointer}/custom_id"));
             }
-            if params.parse::<Value>().is_ok_and(|params| !params["model"].is_string()) {
+            if params.parse::<Head>().is_err() {
                 let detail = "params is the body of a message request, with a model".to_owned();
                 return invalid(detail, format!("{pointer}/params"));
             }
@@ -136,7 +160,17 @@ impl Handler for MessageBatch {
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {
-        Input::read(input).map(drop)
+        let Input { requests, upstream } = Input::read(input)?;
+        let mut known = BTreeSet::new();
+        for (number, Request { params, .. }) in requests.iter().enumerate() {
+            let Ok(Head { model }) = params.parse() else { continue };
+            if !known.contains(&model) {
+                let place = format!("/input/requests/{number}/params/model");
+                self.0.check(&model, upstream.as_deref()).map_err(|problem| problem.at(place))?;
+                known.insert(model);
+            }
+        }
+        Ok(())
     }
 
     async fn run(&self, context: Context, input: Json) -> Result<Json, Failure> {

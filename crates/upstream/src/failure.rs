@@ -26,6 +26,26 @@ impl CallFailure {
     }
 }
 
+impl CallFailure {
+    /// An answer that is not what the protocol says.
+    #[must_use]
+    pub fn malformed(detail: String) -> Self {
+        Self::unanswered(Fault::Malformed, detail)
+    }
+
+    /// What the upstream says of a call that it took and could not do: an object with `code` and `message`.
+    #[must_use]
+    pub fn said(error: &Value) -> Self {
+        let text = |name: &str| error.get(name).and_then(Value::as_str);
+        let code = text("code").or_else(|| text("type"));
+        let status = if code == Some("rate_limit_exceeded") { 429 } else { 500 };
+        let detail =
+            format!("the upstream took the call and failed: {}", text("message").unwrap_or("it gave no reason"));
+        let verdict = Fault::Status { status, code }.verdict();
+        Self { verdict, detail, status: None, body: Some(error.clone()), retry_after: None }
+    }
+}
+
 impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)

@@ -294,20 +294,21 @@ pub struct Permit {
     gate: Arc<Gate>,
     reserved: Option<Reservation>,
     is_probe: bool,
-    pub(crate) began: Instant,
+    began: Instant,
     is_settled: bool,
 }
 
 impl Permit {
-    /// The gate that it lets through.
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
     /// The call has ended.
     pub(crate) fn settle(mut self, end: &End) {
         self.is_settled = true;
         self.gate.leave(&self, end, self.gate.dice());
+    }
+
+    /// What it was for has ended well, in more than one call: see [`Route::send_aside`](crate::Route::send_aside).
+    pub fn end(self, usage: Option<Usage>) {
+        let end = End { sign: Sign::Good, first_byte: None, usage, ..End::GONE };
+        self.settle(&end);
     }
 
     /// It was not used after all.

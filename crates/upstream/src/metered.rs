@@ -18,6 +18,8 @@ const OBJECT_MAX: usize = 4 << 20;
 pub struct Metered {
     body: Incoming,
     permit: Option<Permit>,
+    /// It has ended, well or not.
+    is_over: bool,
     first_byte: Duration,
     gap: Duration,
     deadline: Instant,
@@ -35,12 +37,12 @@ enum Tap {
 impl Metered {
     pub(crate) fn new(
         body: Incoming,
-        permit: Permit,
+        permit: Option<Permit>,
         (first_byte, gap, deadline): (Duration, Duration, Instant),
         is_stream: bool,
     ) -> Self {
         let tap = if is_stream { Tap::Stream(Frames::default()) } else { Tap::Object(Vec::new()) };
-        Self { body, permit: Some(permit), first_byte, gap, deadline, tap, usage: None }
+        Self { body, permit, is_over: false, first_byte, gap, deadline, tap, usage: None }
     }
 
     /// The next piece; `None` at the end.
@@ -48,7 +50,9 @@ impl Metered {
     /// # Errors
     /// If it does not come in time, or the connection breaks off. The call has ended then.
     pub async fn next(&mut self) -> Option<Result<Bytes, CallFailure>> {
-        self.permit.as_ref()?;
+        if self.is_over {
+            return None;
+        }
         loop {
             let patience = self.gap.min(self.deadline.saturating_duration_since(Instant::now()));
             match tokio::time::timeout(patience, self.body.frame()).await {
@@ -86,8 +90,15 @@ impl Metered {
         self.give_up(Fault::Malformed, detail.to_owned())
     }
 
+    /// The upstream says in a good answer that it failed.
+    pub fn refuse(&mut self, code: Option<&str>, detail: &str) -> CallFailure {
+        let status = if code == Some("rate_limit_exceeded") { 429 } else { 500 };
+        self.give_up(Fault::Status { status, code }, detail.to_owned())
+    }
+
     fn give_up(&mut self, fault: Fault<'_>, detail: String) -> CallFailure {
         let failure = CallFailure::unanswered(fault, detail);
+        self.is_over = true;
         if let Some(permit) = self.permit.take() {
             permit.settle(&End { sign: failure.verdict.sign, usage: self.usage, ..End::GONE });
         }
@@ -95,6 +106,7 @@ impl Metered {
     }
 
     fn end(&mut self) {
+        self.is_over = true;
         if let Tap::Object(bytes) = &self.tap
             && let Ok(value) = serde_json::from_slice::<Value>(bytes)
         {

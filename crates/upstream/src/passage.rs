@@ -69,7 +69,7 @@ async fn through(
         let again = match failure.verdict.then {
             Then::Wait => true,
             Then::Retry => !failure.verdict.is_ambiguous && route.gate.may_retry(false),
-            Then::Never | Then::Blocked(_) => false,
+            Then::Never | Then::Elsewhere | Then::Blocked(_) => false,
         };
         if !again || tries >= TRIES_MAX {
             return Err(PassFailure::Failed(failure));

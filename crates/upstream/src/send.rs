@@ -9,6 +9,7 @@ use hyper::{Method, Response, Uri};
 use jiff::Timestamp;
 use raincheck_core::gate::Fault;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::egress::Http;
 use crate::gate::{End, Permit};
@@ -49,10 +50,10 @@ impl Request {
         Self { method: Method::POST, path: path.into(), headers, body, idempotency_key: None, caller_key: None }
     }
 
-    /// A request without a body.
+    /// A request that asks for something.
     #[must_use]
-    pub fn bare(method: Method, path: impl Into<String>) -> Self {
-        Self { method, headers: HeaderMap::new(), ..Self::post(path, Bytes::new()) }
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, headers: HeaderMap::new(), ..Self::post(path, Bytes::new()) }
     }
 }
 
@@ -108,10 +109,23 @@ impl Route {
     /// # Errors
     /// If the upstream is not reached, does not answer in time, or refuses. The gate has learned of it.
     pub async fn send(&self, permit: Permit, request: &Request) -> Result<Answer, CallFailure> {
+        self.make(Some(permit), request).await
+    }
+
+    /// Makes a call that costs the upstream next to nothing, such as asking how far it is: no gate counts it.
+    ///
+    /// # Errors
+    /// As of [`Route::send`].
+    pub async fn send_aside(&self, request: &Request) -> Result<Answer, CallFailure> {
+        self.make(None, request).await
+    }
+
+    async fn make(&self, permit: Option<Permit>, request: &Request) -> Result<Answer, CallFailure> {
         let upstream = &self.upstream;
         let patience = upstream.config.patience;
         let http = upstream.http_request(request)?;
-        let deadline = permit.began + patience.total;
+        let began = Instant::now();
+        let deadline = began + patience.total;
         let response = tokio::time::timeout(patience.first_byte.min(patience.total), upstream.http.request(http)).await;
         let response = match response {
             Ok(Ok(response)) => response,
@@ -124,10 +138,10 @@ impl Route {
                 return Err(unanswered(permit, Fault::FirstByte, detail));
             }
         };
-        let first_byte = permit.began.elapsed();
+        let first_byte = began.elapsed();
         let now = Timestamp::now();
         let (requests, tokens) = headers::limits(response.headers(), now);
-        permit.gate().observe(requests, tokens);
+        self.gate.observe(requests, tokens);
         if response.status().as_u16() >= 400 {
             let retry_after = headers::retry_after(response.headers(), now);
             return Err(self.refused(permit, response, retry_after, patience.gap).await);
@@ -141,7 +155,7 @@ impl Route {
 
     async fn refused(
         &self,
-        permit: Permit,
+        permit: Option<Permit>,
         response: Response<Incoming>,
         retry_after: Option<Duration>,
         gap: Duration,
@@ -154,20 +168,24 @@ impl Route {
         let verdict = Fault::Status { status, code }.verdict();
         let said = message.map(|message| format!(": {message}")).unwrap_or_default();
         let detail = format!("{} answered {status}{said}", self.upstream.name);
-        permit.settle(&End {
-            sign: verdict.sign,
-            throttled: verdict.throttled,
-            is_429: status == 429 && verdict.throttled,
-            retry_after,
-            ..End::GONE
-        });
+        if let Some(permit) = permit {
+            permit.settle(&End {
+                sign: verdict.sign,
+                throttled: verdict.throttled,
+                is_429: status == 429 && verdict.throttled,
+                retry_after,
+                ..End::GONE
+            });
+        }
         CallFailure { verdict, detail, status: Some(status), body, retry_after }
     }
 }
 
-fn unanswered(permit: Permit, fault: Fault<'_>, detail: String) -> CallFailure {
+fn unanswered(permit: Option<Permit>, fault: Fault<'_>, detail: String) -> CallFailure {
     let failure = CallFailure::unanswered(fault, detail);
-    permit.settle(&End { sign: failure.verdict.sign, ..End::GONE });
+    if let Some(permit) = permit {
+        permit.settle(&End { sign: failure.verdict.sign, ..End::GONE });
+    }
     failure
 }
 

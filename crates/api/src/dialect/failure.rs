@@ -10,5 +10,5 @@ pub(crate) struct UpstreamError<'a> {
 
 /// The upstream's own words, if a job failed by its answer.
 pub(crate) fn upstream_error(problem: &Problem) -> Option<UpstreamError<'_>> {
-    Some(UpstreamError { status: problem.upstream_status?, error: problem.upstream_error.as_ref() })
+    Some(UpstreamError { status: problem.upstream_status?, error: problem.upstream_error.as_deref() })
 }

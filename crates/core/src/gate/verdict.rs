@@ -46,8 +46,10 @@ pub enum Then {
     Retry,
     /// It will go better once the upstream's limit has room again, and costs the job nothing.
     Wait,
-    /// It would fail again.
+    /// It would fail again, wherever it is made: the request itself is wrong.
     Never,
+    /// It would fail again here, but perhaps not at another upstream.
+    Elsewhere,
     /// Every call would fail until somebody does something about it.
     Blocked(Block),
 }
@@ -87,7 +89,7 @@ impl Fault<'_> {
                 of(Sign::None, false, Then::Blocked(Block::Billing), false)
             }
             Self::Status { code: Some(code), .. } if CONTENT.contains(&code) => {
-                of(Sign::None, false, Then::Never, false)
+                of(Sign::None, false, Then::Elsewhere, false)
             }
             Self::Status { status, .. } => match status {
                 402 => of(Sign::None, false, Then::Blocked(Block::Billing), false),
@@ -96,7 +98,8 @@ impl Fault<'_> {
                 408 | 409 => of(Sign::None, false, Then::Retry, false),
                 503 | 529 => of(Sign::Bad, true, Then::Retry, false),
                 500..=599 => of(Sign::Bad, false, Then::Retry, false),
-                _ => of(Sign::None, false, Then::Never, false),
+                400 | 413 | 414 | 415 | 422 => of(Sign::None, false, Then::Never, false),
+                _ => of(Sign::None, false, Then::Elsewhere, false),
             },
         }
     }
@@ -130,8 +133,11 @@ mod tests {
         for code in [408, 409] {
             assert_eq!((status(code, None).sign, status(code, None).then), (Sign::None, Then::Retry), "{code}");
         }
-        for code in [400, 404, 413, 422, 451] {
+        for code in [400, 413, 422] {
             assert_eq!((status(code, None).sign, status(code, None).then), (Sign::None, Then::Never), "{code}");
+        }
+        for code in [404, 405, 410, 451] {
+            assert_eq!((status(code, None).sign, status(code, None).then), (Sign::None, Then::Elsewhere), "{code}");
         }
         for code in [401, 403] {
             assert_eq!(status(code, None).then, Then::Blocked(Block::Credential), "{code}");
@@ -146,7 +152,7 @@ mod tests {
         {
             assert_eq!((verdict.throttled, verdict.then), (false, Then::Blocked(Block::Billing)));
         }
-        assert_eq!(status(500, Some("content_policy_violation")).then, Then::Never);
+        assert_eq!(status(400, Some("content_policy_violation")).then, Then::Elsewhere);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Entry {
 
     /// In the upstream's own words, if it has said any.
     pub(super) fn errored(problem: &Problem) -> Self {
-        let own = problem.upstream_error.as_ref().filter(|error| {
+        let own = problem.upstream_error.as_deref().filter(|error| {
             error.parse::<Value>().is_ok_and(|error| error["type"] == "error" && error["error"].is_object())
         });
         let made = || json!({ "type": "error", "error": { "type": "api_error", "message": problem.detail } }).into();

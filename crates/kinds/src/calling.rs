@@ -1,0 +1,97 @@
+//! What every kind that calls an upstream does in the same way: gets past a gate, and says what a failed call means for its job.
+
+use std::time::Duration;
+
+use raincheck_core::gate::{Block, Then};
+use raincheck_core::{Json, Problem, ProblemType, Retry};
+use raincheck_engine::{Context, Failure};
+use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Upstreams, Why};
+
+/// How long an attempt waits at a gate. The job was claimed because there was room; if others were quicker, it goes back.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A postponed job comes back no sooner than this.
+const POSTPONED_MIN: Duration = Duration::from_millis(500);
+/// And no later: whatever its gate said may have changed.
+const POSTPONED_MAX: Duration = Duration::from_secs(60);
+
+/// Where a job's call goes.
+///
+/// # Errors
+/// A problem for whoever submits the job.
+pub(crate) fn routes(
+    upstreams: &Upstreams,
+    protocol: Protocol,
+    model: &str,
+    upstream: Option<&str>,
+) -> Result<Vec<Route>, Problem> {
+    upstreams.routes(protocol, model, upstream).map_err(|error| {
+        let pointer = if matches!(error, RouteError::Unknown { .. }) { "/input/upstream" } else { "/input/model" };
+        Problem::new(ProblemType::NO_UPSTREAM, error.to_string()).at(pointer)
+    })
+}
+
+/// Gets the attempt past the gate of the first route that takes it.
+///
+/// # Errors
+/// If none does: the job is postponed.
+pub(crate) async fn enter(context: &Context, route: &Route, tokens: u64) -> Result<Permit, Failure> {
+    let life = &context.job().life;
+    if life.failures == 0 {
+        route.gate().count_first_try();
+    } else if !route.gate().may_retry(false) {
+        let detail =
+            format!("{} fails, and has been asked again as often as it should be for now", route.served().upstream);
+        return Err(postponed(detail, POSTPONED_MIN * 4));
+    }
+    let closed = tokio::select! {
+        entered = route.gate().enter(tokens, PATIENCE) => match entered {
+            Ok(permit) => return Ok(permit),
+            Err(closed) => closed,
+        },
+        _ = context.cancelled() => return Err(Failure::cancelled()),
+    };
+    Err(postponed(told(route, closed), closed.wait))
+}
+
+fn told(route: &Route, Closed { why, .. }: Closed) -> String {
+    let upstream = route.served().upstream;
+    match why {
+        Why::Busy => format!("as many calls to {upstream} are under way as may be"),
+        Why::Limit => format!("the limit of requests or tokens a minute of {upstream} is reached"),
+        Why::Throttled => format!("{upstream} said that it is too much, and when to come back"),
+        Why::Open => format!("{upstream} fails and is left alone for a while"),
+    }
+}
+
+fn postponed(detail: String, wait: Duration) -> Failure {
+    Failure::postponed(Problem::new(ProblemType::UPSTREAM_CLOSED, detail), wait.clamp(POSTPONED_MIN, POSTPONED_MAX))
+}
+
+/// What a failed call means for the job.
+pub(crate) fn failed(failure: &CallFailure) -> Failure {
+    let refused = matches!(failure.verdict.then, Then::Never | Then::Elsewhere | Then::Blocked(_));
+    let problem_type = if refused { ProblemType::UPSTREAM_REFUSED } else { ProblemType::UPSTREAM_FAILED };
+    let mend = match failure.verdict.then {
+        Then::Blocked(Block::Billing) => "; its account has no credit: that is for the operator to mend",
+        Then::Blocked(Block::Credential) => "; it does not accept the key: that is for the operator to mend",
+        _ => "",
+    };
+    let mut problem = Problem::new(problem_type, format!("{}{mend}", failure.detail));
+    if let Some(status) = failure.status {
+        let said = failure.body.as_ref().and_then(|body| Json::from_value(body).ok());
+        problem = problem.of_upstream(status, said);
+    }
+    match failure.verdict.then {
+        Then::Wait => {
+            let wait = failure.retry_after.unwrap_or(POSTPONED_MIN).clamp(POSTPONED_MIN, POSTPONED_MAX);
+            Failure::postponed(problem, wait)
+        }
+        Then::Retry => Failure { problem, retry: failure.retry_after.map_or(Retry::Backoff, Retry::After) },
+        Then::Never | Then::Elsewhere | Then::Blocked(_) => Failure::fatal(problem),
+    }
+}
+
+/// Whether another upstream should be asked instead.
+pub(crate) fn goes_elsewhere(failure: &CallFailure) -> bool {
+    matches!(failure.verdict.then, Then::Elsewhere | Then::Blocked(_))
+}

@@ -1,0 +1,247 @@
+//! `llm.response`, `llm.chat`, `llm.message`, `llm.embed`: calls of language models. Whoever follows the job sees the text grow.
+
+mod assemble;
+mod background;
+mod deltas;
+mod dialect;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raincheck_core::{Json, Lane, Openings, Problem, ProblemType};
+use raincheck_engine::{About, Context, Failure, Handler};
+use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Request, Route, Served, Upstreams, estimate};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::calling::{enter, failed, goes_elsewhere, routes};
+use crate::input;
+use assemble::Assembly;
+use deltas::Deltas;
+use dialect::Dialect;
+
+/// An answer that is one object may have so many bytes.
+const OBJECT_MAX: usize = 64 << 20;
+
+/// Runs the jobs of one kind of call to a language model.
+pub struct Llm {
+    dialect: Dialect,
+    upstreams: Upstreams,
+}
+
+/// What this crate looks at of an input: the rest is the provider's.
+#[derive(Debug, Deserialize)]
+struct Head {
+    model: String,
+    #[serde(default)]
+    upstream: Option<String>,
+    #[serde(default)]
+    on_ambiguous: Option<Ambiguous>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Ambiguous {
+    Retry,
+    Fail,
+}
+
+/// Recorded before a call that must not be made twice.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sent {
+    attempt: u32,
+}
+
+impl Llm {
+    /// `llm.response`: OpenAI's `POST /v1/responses`.
+    #[must_use]
+    pub fn response(upstreams: Upstreams) -> Self {
+        Self { dialect: Dialect::Response, upstreams }
+    }
+
+    /// `llm.chat`: OpenAI's `POST /v1/chat/completions`.
+    #[must_use]
+    pub fn chat(upstreams: Upstreams) -> Self {
+        Self { dialect: Dialect::Chat, upstreams }
+    }
+
+    /// `llm.message`: Anthropic's `POST /v1/messages`.
+    #[must_use]
+    pub fn message(upstreams: Upstreams) -> Self {
+        Self { dialect: Dialect::Message, upstreams }
+    }
+
+    /// `llm.embed`: OpenAI's `POST /v1/embeddings`.
+    #[must_use]
+    pub fn embed(upstreams: Upstreams) -> Self {
+        Self { dialect: Dialect::Embed, upstreams }
+    }
+
+    fn routes(&self, head: &Head) -> Result<Vec<Route>, Problem> {
+        routes(&self.upstreams, self.dialect.protocol(), &head.model, head.upstream.as_deref())
+    }
+
+    /// Makes the call at one upstream. `Ok(Err(…))` if another should be asked instead.
+    async fn call(
+        &self,
+        context: &Context,
+        route: &Route,
+        body: &Map<String, Value>,
+        head: &Head,
+    ) -> Result<Result<Value, CallFailure>, Failure> {
+        let tokens = estimate(&Value::Object(body.clone()));
+        let permit = enter(context, route, tokens).await?;
+        self.mark(context, route, head).await?;
+        if self.dialect == Dialect::Response && route.config().native_background {
+            return background::run(context, route, permit, body).await;
+        }
+        let mut request = Request::post(self.dialect.path(), self.dialect.body(body, route.model()));
+        request.idempotency_key = Some(context.job().id.to_string());
+        let sent = tokio::select! {
+            sent = route.send(permit, &request) => sent,
+            _ = context.cancelled() => return Err(Failure::cancelled()),
+        };
+        match sent {
+            Ok(answer) => self.read(context, answer).await,
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// Records that the call is about to be made, if it must not be made twice; refuses to if an earlier attempt made it and
+    /// nobody knows what came of that.
+    async fn mark(&self, context: &Context, route: &Route, head: &Head) -> Result<(), Failure> {
+        if !is_once(route, head) {
+            return Ok(());
+        }
+        let attempt = context.job().life.attempt;
+        let name = format!("sent {}", route.served().upstream);
+        let sent: Sent = context.step(&name, async { Ok(Sent { attempt }) }).await?;
+        // An attempt that heard the upstream's own refusal ended by it, and is counted as a failure: only one that died did not.
+        if sent.attempt == attempt || context.job().life.lease_losses == 0 {
+            return Ok(());
+        }
+        Err(ambiguous(&format!(
+            "attempt {} asked {} and died before the answer came",
+            sent.attempt,
+            route.served().upstream
+        )))
+    }
+
+    async fn read(&self, context: &Context, answer: Answer) -> Result<Result<Value, CallFailure>, Failure> {
+        let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if content_type.starts_with("text/event-stream") {
+            return self.follow(context, answer).await;
+        }
+        let read = tokio::select! {
+            read = answer.read(OBJECT_MAX) => read,
+            _ = context.cancelled() => return Err(Failure::cancelled()),
+        };
+        Ok(read.and_then(|bytes| object(&bytes)))
+    }
+
+    /// Takes in a stream: each event goes to the job's log, and together they are the result.
+    async fn follow(&self, context: &Context, mut answer: Answer) -> Result<Result<Value, CallFailure>, Failure> {
+        let (mut frames, mut deltas) = (Frames::default(), Deltas::new(self.dialect));
+        let mut assembly = Assembly::new(self.dialect);
+        loop {
+            let piece = tokio::select! {
+                biased;
+                _ = context.cancelled() => return Err(Failure::cancelled()),
+                piece = answer.body.next() => piece,
+                () = deltas.due() => {
+                    if let Some(event) = deltas.take() {
+                        context.emit(event.into()).await?;
+                    }
+                    continue;
+                }
+            };
+            let frames = match piece {
+                None => break,
+                Some(Err(failure)) => return Ok(Err(failure)),
+                Some(Ok(bytes)) => match frames.feed(&bytes) {
+                    Ok(frames) => frames,
+                    Err(error) => return Ok(Err(answer.body.fail(&error.to_string()))),
+                },
+            };
+            for frame in frames.into_iter().filter(|frame| frame.data != "[DONE]") {
+                let Ok(event) = serde_json::from_str::<Value>(&frame.data) else {
+                    return Ok(Err(answer.body.fail("an event of the stream is no JSON")));
+                };
+                if let Some(refused) = self.dialect.refusal(&event) {
+                    return Ok(Err(answer.body.refuse(refused.code.as_deref(), &refused.message)));
+                }
+                assembly.add(&event);
+                for ready in deltas.push(self.dialect.shown(event)) {
+                    context.emit(ready.into()).await?;
+                }
+            }
+        }
+        if let Some(event) = deltas.take() {
+            context.emit(event.into()).await?;
+        }
+        Ok(assembly.result().ok_or_else(|| answer.body.fail("the stream ended before the answer did")))
+    }
+}
+
+/// Whether the call must not be made twice.
+fn is_once(route: &Route, head: &Head) -> bool {
+    let of_input = head.on_ambiguous.map(|policy| policy == Ambiguous::Fail);
+    of_input.unwrap_or(route.config().on_ambiguous == OnAmbiguous::Fail)
+}
+
+fn ambiguous(what: &str) -> Failure {
+    let detail = format!("{what}; look there whether it was done, then retry the job");
+    Failure::fatal(Problem::new(ProblemType::OUTCOME_AMBIGUOUS, detail))
+}
+
+fn object(bytes: &Bytes) -> Result<Value, CallFailure> {
+    serde_json::from_slice(bytes).map_err(|error| CallFailure::malformed(format!("the answer is no JSON: {error}")))
+}
+
+#[async_trait]
+impl Handler for Llm {
+    fn about(&self) -> About {
+        let schema = Json::from(self.dialect.schema());
+        About { concurrency: 1_024, ..About::new(self.dialect.kind(), self.dialect.summary(), schema) }
+    }
+
+    async fn check(&self, input: &Json) -> Result<(), Problem> {
+        let head: Head = input::read(input)?;
+        self.dialect.check(&input::read(input)?)?;
+        self.routes(&head).map(drop)
+    }
+
+    fn lane(&self, input: &Json) -> Option<Lane> {
+        let head: Head = input.parse().ok()?;
+        Upstreams::lane(&self.routes(&head).ok()?)
+    }
+
+    fn openings(&self) -> Openings {
+        self.upstreams.openings()
+    }
+
+    async fn run(&self, context: Context, input: Json) -> Result<Json, Failure> {
+        let head: Head = input::read(&input)?;
+        let body: Map<String, Value> = input::read(&input)?;
+        let routes = self.routes(&head)?;
+        let mut last = None;
+        for (number, route) in routes.iter().enumerate() {
+            let is_last = number + 1 == routes.len();
+            if !is_last && route.gate().is_down() {
+                continue;
+            }
+            match self.call(&context, route, &body, &head).await? {
+                Ok(result) => {
+                    let served: Served = context.step("served", async { Ok(route.served()) }).await?;
+                    drop(served);
+                    return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
+                }
+                Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failure),
+                Err(failure) if failure.verdict.is_ambiguous && is_once(route, &head) => {
+                    return Err(ambiguous(&failure.detail));
+                }
+                Err(failure) => return Err(failed(&failure)),
+            }
+        }
+        Err(last.as_ref().map_or_else(|| Failure::transient("no upstream took the call"), failed))
+    }
+}
