@@ -18,7 +18,7 @@ mod view;
 pub(crate) use batch::{BatchReply, BatchRequest, submit_batch};
 pub(crate) use cancel::{CancelRequest, cancel};
 pub(crate) use delete::delete;
-pub(crate) use events::{EventsPage, events, wants_stream};
+pub(crate) use events::{EventsPage, events, last_event_id, wants_stream};
 pub(crate) use files::file;
 pub(crate) use get::get;
 pub(crate) use idempotency::{IdempotencyKey, marked};

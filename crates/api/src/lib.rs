@@ -9,6 +9,7 @@
 //!                                                                                          └─► JSON, SSE or a problem
 //! ```
 
+mod anthropic;
 mod api;
 mod auth;
 mod body;
@@ -31,6 +32,7 @@ mod prefer;
 mod problem;
 mod query;
 mod queues;
+mod replicate;
 mod reply;
 mod router;
 mod serve;

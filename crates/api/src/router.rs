@@ -14,7 +14,7 @@ use crate::body::Bodies;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::openai::Calls;
 use crate::problem::ApiError;
-use crate::{ApiSettings, door, fal, health, jobs, kinds, leases, openai, openapi, queues};
+use crate::{ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
@@ -32,7 +32,7 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
 
 /// Every route there is.
 fn routes() -> Routes {
-    openai::routes(fal::routes(native()))
+    openai::routes(replicate::routes(anthropic::routes(fal::routes(native()))))
 }
 
 /// The routes of Raincheck's own API.

@@ -1,5 +1,7 @@
 //! The API from outside: requests through the whole router, and what only a real socket shows.
 
+mod anthropic;
+mod anthropic_batches;
 mod auth;
 mod batch;
 mod documented;
@@ -11,6 +13,7 @@ mod leases;
 mod openai;
 mod operations;
 mod refusals;
+mod replicate;
 mod sockets;
 mod support;
 mod tls;

@@ -108,6 +108,11 @@ impl Hub {
         self.followed_count.load(Ordering::Relaxed)
     }
 
+    /// Something that jobs waited for may be there: has the engine look whether any can be started.
+    pub fn look_again(&self) {
+        self.wake_dispatcher();
+    }
+
     pub(crate) fn wake_dispatcher(&self) {
         self.dispatcher.notify_one();
     }

@@ -9,11 +9,13 @@ mod files;
 mod history;
 mod input;
 mod llm;
+mod message_batch;
 mod scan;
 mod sleep;
 
 pub use echo::Echo;
 pub use files::JobFiles;
 pub use llm::Llm;
+pub use message_batch::{MessageBatch, MessageRequest, Messages};
 pub use scan::AudioScan;
 pub use sleep::Sleep;

@@ -1,4 +1,7 @@
 //! The bundled handlers, run by an engine as a server runs them.
 
+mod llm;
+mod message_batch;
+mod outage;
 mod scan;
 mod support;

@@ -69,7 +69,7 @@ fn as_toml(settings: &[Setting], console: Console) -> String {
     let mut section = "";
     for setting in settings {
         if setting.section != section {
-            section = setting.section;
+            section = &setting.section;
             lines.push(String::new());
             lines.push(console.out.bold(&format!("[{section}]")));
         }

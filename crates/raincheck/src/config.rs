@@ -7,6 +7,7 @@
 mod audio;
 mod complaint;
 pub(crate) mod duration;
+mod egress;
 mod engine;
 mod limits;
 mod log;
@@ -15,6 +16,7 @@ mod reader;
 mod server;
 pub(crate) mod size;
 mod store;
+mod upstream;
 mod value;
 mod workers;
 
@@ -22,6 +24,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use raincheck_upstream::UpstreamConfig;
 
 pub(crate) use complaint::{Complaint, Place};
 pub(crate) use log::Format as LogFormat;
@@ -41,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) engine: engine::Engine,
     pub(crate) audio: audio::Audio,
     pub(crate) workers: workers::Workers,
+    pub(crate) upstreams: BTreeMap<String, UpstreamConfig>,
+    pub(crate) egress: egress::Egress,
     pub(crate) log: log::Log,
 }
 
@@ -109,6 +115,8 @@ impl Config {
             engine: engine::Engine::read(&mut reader),
             audio: audio::Audio::read(&mut reader),
             workers: workers::Workers::read(&mut reader),
+            upstreams: upstream::read(&mut reader),
+            egress: egress::Egress::read(&mut reader),
             log: log::Log::read(&mut reader),
         };
         let settings = reader.finish().map_err(Wrong)?;
@@ -145,7 +153,7 @@ mod tests {
         let loaded = load(&uncommented.join("\n")).unwrap();
         assert_eq!(loaded.config, Config::default());
         for setting in &loaded.settings {
-            let (section, key) = (setting.section, setting.key);
+            let (section, key) = (&*setting.section, setting.key);
             assert!(setting.source.is_some(), "[{section}] {key} = {} is missing", setting.value);
             let line = format!("#{key} = {}", setting.value);
             assert!(EXAMPLE.contains(&line), "the example should contain the line:\n{line}");

@@ -17,6 +17,7 @@ mod key;
 mod list;
 mod serve;
 mod show;
+mod simulate;
 mod submit;
 
 use std::process::ExitCode;
@@ -54,6 +55,9 @@ fn run(cli: Cli, console: Console) -> Result<Exit, Failure> {
             runtime.shutdown_background();
             served.map(|()| Exit::Success)
         }
+        Command::Simulate(args) => runtime(tokio::runtime::Builder::new_multi_thread())?
+            .block_on(simulate::run(args, console))
+            .map(|()| Exit::Success),
         Command::Config(args) => check::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
         Command::Key(args) => key::run(args, console),
@@ -73,7 +77,9 @@ async fn ask(command: &Command, args: &client::Args, console: Console) -> Result
         Command::List(args) => list::run(args, &client, console).await,
         Command::Cancel(args) => jobs::cancel(args, &client, console).await,
         Command::Retry(args) => jobs::retry(args, &client, console).await,
-        Command::Serve(_) | Command::Config(_) | Command::Completions(_) | Command::Key(_) => Ok(Exit::Success),
+        Command::Serve(_) | Command::Simulate(_) | Command::Config(_) | Command::Completions(_) | Command::Key(_) => {
+            Ok(Exit::Success)
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 mod announce;
 mod files;
 mod guard;
-mod limits;
-mod listen;
+pub(crate) mod limits;
+pub(crate) mod listen;
 mod logs;
-mod signals;
+pub(crate) mod signals;
 mod stop;
 pub(crate) mod store;
 mod tls;
@@ -17,11 +17,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck_api::Tls;
+use raincheck_api::{Doors, Passage, Tls};
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Echo, JobFiles, Sleep};
+use raincheck_kinds::{AudioScan, Echo, JobFiles, Llm, MessageBatch, Sleep};
 use raincheck_store::StoreError;
+use raincheck_upstream::{Egress, Upstreams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +96,7 @@ struct Server {
     opened: Opened,
     engine: Engine,
     files: JobFiles,
+    upstreams: Upstreams,
     address: SocketAddr,
     /// What it proves itself with, if it speaks TLS.
     tls: Option<Tls>,
@@ -128,9 +130,10 @@ impl Server {
         let hub = Hub::new();
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
-        let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
+        let upstreams = open_upstreams(&loaded.config, &hub)?;
+        let (engine, files) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, address, tls, keyless }, listener))
+        Ok((Self { loaded, opened, engine, files, upstreams, address, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
@@ -138,8 +141,8 @@ impl Server {
         let Config { limits, server, .. } = &self.loaded.config;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
-        let settings =
-            Arc::new(raincheck_api::ApiSettings { files, tls: self.tls.clone(), ..limits.of_api(self.keyless) });
+        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams));
+        let settings = Arc::new(raincheck_api::ApiSettings { files, tls, doors, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
         let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));
@@ -164,7 +167,12 @@ impl Server {
     }
 }
 
-async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result<(Engine, JobFiles), Failure> {
+async fn start_engine(
+    config: &Config,
+    opened: &Opened,
+    hub: Arc<Hub>,
+    upstreams: &Upstreams,
+) -> Result<(Engine, JobFiles), Failure> {
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
     };
@@ -174,11 +182,42 @@ async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result
     }
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
+    let bundled = with_models(bundled, upstreams);
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
     let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
     Ok((engine.await.map_err(cannot)?, files))
+}
+
+/// The upstreams of the configuration. Whenever one may take more, the engine looks for jobs that wait for it.
+fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure> {
+    let egress = Egress { allow: config.egress.allow.clone() };
+    let chance = Chance::from_system();
+    let upstreams = Upstreams::new(config.upstreams.clone(), &egress, move || chance.dice());
+    let upstreams = upstreams.map_err(|error| {
+        Failure::new(Exit::Failed, format!("the certificates of this machine cannot be read: {error}"))
+            .hint("install them: apt-get install ca-certificates")
+    })?;
+    let hub = Arc::clone(hub);
+    upstreams.on_change(move || hub.look_again());
+    Ok(upstreams)
+}
+
+/// Where the doors of other dialects lead.
+fn doors(upstreams: &Upstreams) -> Doors {
+    let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
+    Doors { passage, ..Doors::default() }
+}
+
+/// The kinds that call language models, if there are upstreams that could be called.
+fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
+    if upstreams.is_empty() {
+        return registry;
+    }
+    let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
+    let registry = registry.with(MessageBatch::by(upstreams.clone()));
+    kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone())))
 }
 
 /// A kind of which the server knows only that workers in other processes run it.

@@ -13,16 +13,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("raincheck-engine", &["store", "core"]),
     ("raincheck-api", &["engine", "upstream", "store", "core"]),
     ("raincheck-kinds", &["engine", "upstream", "core", "audio"]),
-    ("raincheck", &["api", "engine", "upstream", "store", "store-sqlite", "kinds", "core"]),
+    ("raincheck-simulator", &[]),
+    ("raincheck", &["api", "engine", "upstream", "store", "store-sqlite", "kinds", "simulator", "core"]),
 ];
 /// Tools of the project itself, which nobody depends on and which are not shipped.
 const TOOLS: &[&str] = &["raincheck-bench", "xtask"];
 /// Heavy or telling dependencies, and who alone may have them.
 const FENCED: &[(&str, &[&str])] = &[
     ("rusqlite", &["raincheck-store-sqlite"]),
-    ("axum", &["raincheck-api"]),
-    ("hyper", &["raincheck-api", "raincheck-upstream", "raincheck"]),
-    ("hyper-util", &["raincheck-api", "raincheck-upstream", "raincheck"]),
+    ("axum", &["raincheck-api", "raincheck-simulator"]),
+    ("hyper", &["raincheck-api", "raincheck-upstream", "raincheck-simulator", "raincheck"]),
+    ("hyper-util", &["raincheck-api", "raincheck-upstream", "raincheck-simulator", "raincheck"]),
     ("hyper-rustls", &["raincheck-upstream", "raincheck"]),
     ("tokio-rustls", &["raincheck-api"]),
     ("prometheus-client", &["raincheck-api"]),

@@ -16,6 +16,7 @@ const COMMANDS: &[&[&str]] = &[
     &["key", "create"],
     &["key", "list"],
     &["key", "revoke"],
+    &["simulate"],
     &["config"],
     &["config", "check"],
     &["config", "show"],

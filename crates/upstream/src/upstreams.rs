@@ -73,6 +73,12 @@ impl Upstreams {
         Ok(Self(Arc::new(Inner { upstreams, gates: Mutex::default(), surroundings: Arc::new(surroundings) })))
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.upstreams.is_empty()
+    }
+
     /// Has `changed` called whenever a gate may let more through. The first that is given counts.
     pub fn on_change(&self, changed: impl Fn() + Send + Sync + 'static) {
         let _ = self.0.surroundings.changed.set(Box::new(changed));

@@ -6,7 +6,7 @@ use axum::response::Response;
 use raincheck_core::{Problem, Time};
 use serde_json::{Value, json};
 
-use super::Dialect;
+use super::{Dialect, upstream_error};
 use crate::openai;
 use crate::problem::ApiError;
 
@@ -29,18 +29,26 @@ pub(super) fn tell(dialect: Dialect, error: &ApiError, request_id: &str, respons
 }
 
 fn anthropic(error: &ApiError, request_id: &str) -> (u16, Value) {
+    let problem = error.problem();
+    let told =
+        |status: u16, error: Value| (status, json!({ "type": "error", "error": error, "request_id": request_id }));
+    if let Some(upstream) = upstream_error(problem) {
+        // In the upstream's own words, if they are of this dialect.
+        let body: Value = upstream.error.and_then(|error| error.parse().ok()).unwrap_or_default();
+        let own = Some(body["error"].clone()).filter(|error| error["type"].is_string());
+        let made = || json!({ "type": anthropic_type(upstream.status), "message": problem.detail });
+        return told(upstream.status, own.unwrap_or_else(made));
+    }
     let status = match error.status().as_u16() {
         // Statuses that Anthropic has not, and 409, which its SDKs try again though nothing would change.
-        409 | 422 => 400,
+        409 | 410 | 422 => 400,
+        424 => 500,
         503 => OVERLOADED,
         status => status,
     };
-    let mut message = error.problem().detail.clone();
-    if let Some(pointer) = &error.problem().pointer {
-        message = format!("{}: {message}", pointer.trim_start_matches('/').replace('/', "."));
-    }
-    let error = json!({ "type": anthropic_type(status), "message": message });
-    (status, json!({ "type": "error", "error": error, "request_id": request_id }))
+    let place = problem.pointer.as_deref().unwrap_or_default().trim_start_matches('/').replace('/', ".");
+    let message = if place.is_empty() { problem.detail.clone() } else { format!("{place}: {}", problem.detail) };
+    told(status, json!({ "type": anthropic_type(status), "message": message }))
 }
 
 /// What Anthropic calls an error of this status.

@@ -17,9 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[async_trait]
 impl Passage for Upstreams {
     async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed> {
-        let protocol: Protocol =
-            call.protocol.parse().map_err(|error| refused(format!("{}: {error}", call.protocol)))?;
-        let routes = self.routes(protocol, &call.model, None).map_err(|error| refused(error.to_string()))?;
+        let protocol: Protocol = call
+            .protocol
+            .parse()
+            .map_err(|error| refused(ProblemType::INTERNAL, format!("{}: {error}", call.protocol)))?;
+        let routes = self.routes(protocol, &call.model, None);
+        let routes = routes.map_err(|error| refused(ProblemType::NO_UPSTREAM, error.to_string()))?;
         let body: Option<Value> = serde_json::from_slice(&call.body).ok();
         let tokens = body.as_ref().map_or(0, estimate);
         let request = |route: &raincheck_upstream::Route| {
@@ -56,8 +59,8 @@ fn with_model(body: &Value, model: &str) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-fn refused(detail: String) -> NotPassed {
-    NotPassed { problem: Problem::new(ProblemType::INVALID_REQUEST, detail), retry_after: None }
+fn refused(problem_type: ProblemType, detail: String) -> NotPassed {
+    NotPassed { problem: Problem::new(problem_type, detail), retry_after: None }
 }
 
 fn not_passed(failure: PassFailure) -> NotPassed {
@@ -68,8 +71,10 @@ fn not_passed(failure: PassFailure) -> NotPassed {
             NotPassed { problem: Problem::new(ProblemType::OVERLOADED, detail), retry_after: Some(closed.wait) }
         }
         PassFailure::Failed(CallFailure { detail, status, body, retry_after, .. }) => {
-            let problem = Problem::new(ProblemType::HANDLER_FAILED, detail);
-            let problem = problem.of_upstream(status.unwrap_or(502), body.map(Json::from));
+            let Some(status) = status else {
+                return NotPassed { problem: Problem::new(ProblemType::UPSTREAM_FAILED, detail), retry_after };
+            };
+            let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, detail).of_upstream(status, body.map(Json::from));
             NotPassed { problem, retry_after }
         }
     }

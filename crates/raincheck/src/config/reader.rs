@@ -1,9 +1,11 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::complaint::{Complaint, Line, Place};
 use super::nearest::nearest;
@@ -24,7 +26,7 @@ pub(crate) struct Layers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
     /// The table of the file that it stands in.
-    pub(crate) section: &'static str,
+    pub(crate) section: Cow<'static, str>,
     /// Its name there.
     pub(crate) key: &'static str,
     /// Its value as it would be written there.
@@ -79,7 +81,7 @@ impl<'a> Reader<'a> {
 
     /// What environment variables look like settings and are none.
     pub(crate) fn stray_variables(settings: &[Setting], layers: &Layers) -> Vec<Complaint> {
-        let known: Vec<String> = settings.iter().map(|setting| variable(setting.section, setting.key)).collect();
+        let known: Vec<String> = settings.iter().map(|setting| variable(&setting.section, setting.key)).collect();
         let stray = layers.environment.keys().filter(|name| !known.contains(name) && !is_of_others(name));
         let complaint = |name: &String| Complaint {
             place: Place::Named(name.clone()),
@@ -89,18 +91,51 @@ impl<'a> Reader<'a> {
         stray.map(complaint).collect()
     }
 
-    fn complain(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
+    /// Takes the tables of a section in which the operator chooses the names: `[section.name]`.
+    pub(super) fn take_named(&mut self, section: &str) -> Vec<(Spanned<String>, DeTable<'a>)> {
+        let Some((name, value)) = self.table.remove_entry(section) else { return Vec::new() };
+        let DeValue::Table(tables) = value.into_inner() else {
+            let hint = format!("write [{section}.NAME] on a line of its own");
+            self.complain(name.span(), format!("`{section}` holds sections"), Some(hint));
+            return Vec::new();
+        };
+        let mut named = Vec::new();
+        for (name, value) in tables {
+            match value.into_inner() {
+                DeValue::Table(table) => named.push((Spanned::new(name.span(), name.get_ref().to_string()), table)),
+                _ => {
+                    let hint = format!("settings stand in a section of their own: [{section}.NAME]");
+                    self.complain(name.span(), format!("[{section}] has no settings"), Some(hint));
+                }
+            }
+        }
+        named
+    }
+
+    /// Shows a setting that was taken.
+    pub(super) fn tell(&mut self, setting: Setting) {
+        self.settings.push(setting);
+    }
+
+    /// The name of the file.
+    pub(super) fn file_name(&self) -> String {
+        let path = self.layers.file.as_ref().map_or(Path::new(""), |(path, _)| path);
+        path.display().to_string()
+    }
+
+    pub(super) fn complain(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
         let Some((path, text)) = &self.layers.file else { return };
         let place = Place::Line(Line::of(path.clone(), text, span));
         self.complaints.push(Complaint { place, message, hint });
     }
 
     fn look_for_unknown(&mut self) {
-        let sections: BTreeSet<&str> = self.settings.iter().map(|setting| setting.section).collect();
+        let sections: BTreeSet<String> = self.settings.iter().map(|setting| setting.section.to_string()).collect();
         for (name, value) in std::mem::take(&mut self.table) {
             let section = name.get_ref().as_ref();
             if !sections.contains(section) {
-                let hint = self.whose(section).or_else(|| did_you_mean(nearest(section, sections.iter().copied())));
+                let hint =
+                    self.whose(section).or_else(|| did_you_mean(nearest(section, sections.iter().map(String::as_str))));
                 self.complain(name.span(), format!("there is no section [{section}]"), hint);
                 continue;
             }
@@ -140,7 +175,7 @@ fn is_of_others(name: &str) -> bool {
         || name.starts_with("RAINCHECK_TEST_")
 }
 
-fn did_you_mean(near: Option<&str>) -> Option<String> {
+pub(super) fn did_you_mean(near: Option<&str>) -> Option<String> {
     near.map(|near| format!("did you mean `{near}`?"))
 }
 
@@ -156,7 +191,7 @@ impl Section<'_, '_> {
         let mut found = None;
         if let Some((span, read)) = self.in_file::<T>(key) {
             match read.and_then(checked) {
-                Ok(value) => found = Some((value, self.file_name())),
+                Ok(value) => found = Some((value, self.reader.file_name())),
                 Err(message) => self.reader.complain(span, format!("{key}: {message}"), None),
             }
         }
@@ -169,7 +204,7 @@ impl Section<'_, '_> {
             }
         }
         let (value, source) = found.map_or((default, None), |(value, source)| (value, Some(source)));
-        let setting = Setting { section: self.name, key, value: value.show(), source };
+        let setting = Setting { section: self.name.into(), key, value: value.show(), source };
         self.reader.settings.push(setting);
         value
     }
@@ -189,11 +224,6 @@ impl Section<'_, '_> {
         let from_flags = layers.flags.iter().filter(|(_, name, _)| *name == setting);
         let from_flags = from_flags.map(|(flag, _, values)| ((*flag).to_owned(), T::from_flag(values)));
         from_environment.into_iter().chain(from_flags).collect()
-    }
-
-    fn file_name(&self) -> String {
-        let path = self.reader.layers.file.as_ref().map_or(Path::new(""), |(path, _)| path);
-        path.display().to_string()
     }
 }
 

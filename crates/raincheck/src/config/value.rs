@@ -3,7 +3,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Uri;
 use raincheck_core::Kind;
+use raincheck_upstream::{BadNetwork, Network};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -103,6 +105,98 @@ impl Value for Option<PathBuf> {
     }
 }
 
+impl Value for u64 {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| format!("expected a whole number, not {text:?}"))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let wrong = || format!("expected a whole number, not {} {}", article(value), value.type_str());
+        Self::from_text(&value.as_integer().ok_or_else(wrong)?.as_str().replace('_', ""))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for bool {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("expected true or false, not {text:?}"))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| format!("expected true or false, not {} {}", article(value), value.type_str()))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for String {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    fn show(&self) -> String {
+        quoted(self)
+    }
+}
+
+impl Value for Uri {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("{text:?} is no address: {error}"))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+/// Words in an array; in the environment joined by `,`.
+fn words(value: &DeValue<'_>, what: &str) -> Result<Vec<String>, String> {
+    let wrong = || format!("expected an array of {what}, not {} {}", article(value), value.type_str());
+    let words = value.as_array().ok_or_else(wrong)?.iter().map(|word| word.get_ref().as_str().map(str::to_owned));
+    words.map(|word| word.ok_or_else(wrong)).collect()
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+fn array(words: impl Iterator<Item = String>) -> String {
+    format!("[{}]", words.map(|word| quoted(&word)).collect::<Vec<_>>().join(", "))
+}
+
+impl Value for Vec<String> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(split(text).map(str::to_owned).collect())
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        words(value, "strings")
+    }
+
+    fn show(&self) -> String {
+        array(self.iter().cloned())
+    }
+}
+
+impl Value for Vec<Network> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        split(text).map(|network| network.parse().map_err(|error: BadNetwork| error.to_string())).collect()
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        Self::from_text(&words(value, "networks")?.join(","))
+    }
+
+    fn show(&self) -> String {
+        array(self.iter().map(ToString::to_string))
+    }
+}
+
 impl Value for PathBuf {
     fn from_text(text: &str) -> Result<Self, String> {
         Self::from_variable(OsStr::new(text))
@@ -147,18 +241,15 @@ impl Value for Vec<PathBuf> {
 impl Value for Vec<Kind> {
     fn from_text(text: &str) -> Result<Self, String> {
         let kind = |name: &str| name.parse().map_err(|error| format!("no kind can be called {name:?}: {error}"));
-        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(kind).collect()
+        split(text).map(kind).collect()
     }
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let wrong = || format!("expected an array of names, not {} {}", article(value), value.type_str());
-        let names = value.as_array().ok_or_else(wrong)?.iter().map(|name| name.get_ref().as_str().ok_or_else(wrong));
-        Self::from_text(&names.collect::<Result<Vec<&str>, String>>()?.join(","))
+        Self::from_text(&words(value, "names")?.join(","))
     }
 
     fn show(&self) -> String {
-        let names: Vec<String> = self.iter().map(|kind| quoted(kind.as_str())).collect();
-        format!("[{}]", names.join(", "))
+        array(self.iter().map(ToString::to_string))
     }
 }
 

@@ -3,7 +3,8 @@ use raincheck_core::Kind;
 use super::reader::Reader;
 
 /// Kinds that the server runs itself: nobody else can.
-const BUNDLED: [&str; 3] = ["audio.scan", "echo", "sleep"];
+const BUNDLED: [&str; 8] =
+    ["audio.scan", "echo", "llm.chat", "llm.embed", "llm.message", "llm.message_batch", "llm.response", "sleep"];
 
 /// `[workers]`: what workers in other processes run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(crate) struct Workers {
 impl Workers {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let foreign = |kinds: &Vec<Kind>| kinds.iter().all(|kind| !BUNDLED.contains(&kind.as_str()));
-        let must = "must not name kinds that the server runs itself (audio.scan, echo, sleep)";
+        let must = "must not name kinds that the server runs itself (audio.scan, echo, llm.*, sleep)";
         Self { kinds: reader.section("workers").get_if("kinds", Vec::new(), foreign, must) }
     }
 }

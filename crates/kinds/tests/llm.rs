@@ -1,0 +1,257 @@
+//! Calls of language models, against a simulated provider.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raincheck_core::gate::ConcurrencyLimit;
+use raincheck_core::{EventBody, EventType, Job, JobId, Outcome, Problem, ProblemType, State};
+use raincheck_engine::{Engine, Registry};
+use raincheck_kinds::Llm;
+use raincheck_simulator::{
+    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, Limits, RetryAfter, SimConfig, Simulator,
+};
+use raincheck_upstream::{Egress, OnAmbiguous, Protocol, UpstreamConfig, Upstreams};
+use serde_json::{Value, json};
+
+use crate::support::{end, engine, log, submit};
+
+/// A simulated provider and an engine that calls it.
+pub(crate) struct Place {
+    pub(crate) simulator: Simulator,
+    pub(crate) engine: Engine,
+    pub(crate) upstreams: Upstreams,
+}
+
+pub(crate) fn quick() -> SimConfig {
+    let behaviour = Behaviour {
+        first_token_ms: Some(Distribution::Constant(2.0)),
+        per_token_ms: Some(Distribution::Constant(1.0)),
+        output_tokens: Some(Distribution::Constant(20.0)),
+        ..Behaviour::default()
+    };
+    SimConfig { behaviour, ..SimConfig::default() }
+}
+
+impl Place {
+    /// With the upstreams `openai` and `anthropic`, changed by `change`.
+    pub(crate) async fn new(config: SimConfig, change: impl Fn(&mut UpstreamConfig)) -> Self {
+        let simulator = Simulator::start(config, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let upstream = |protocol: Protocol, url: String| {
+            let mut config = UpstreamConfig::new(protocol, url.parse().unwrap());
+            change(&mut config);
+            config
+        };
+        let anthropic = simulator.url(Dialect::Anthropic);
+        let anthropic = anthropic.trim_end_matches("/v1").to_owned();
+        let configs = BTreeMap::from([
+            ("openai".to_owned(), upstream(Protocol::Openai, simulator.url(Dialect::Openai))),
+            ("anthropic".to_owned(), upstream(Protocol::Anthropic, anthropic)),
+        ]);
+        let upstreams = Upstreams::new(configs, &Egress::default(), || raincheck_core::Dice(0)).unwrap();
+        let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
+        let registry = kinds.into_iter().fold(Registry::default(), |all, kind| all.with(kind(upstreams.clone())));
+        Self { simulator, engine: engine(registry).await, upstreams }
+    }
+
+    pub(crate) async fn submit(&self, kind: &str, input: Value) -> JobId {
+        submit(&self.engine, kind, input).await.unwrap()
+    }
+
+    pub(crate) async fn run(&self, kind: &str, input: Value) -> Job {
+        end(&self.engine, self.submit(kind, input).await).await
+    }
+
+    async fn outputs(&self, job: &Job) -> Vec<Value> {
+        let outputs = log(&self.engine, job.id).await.into_iter().filter_map(|event| match event.body {
+            EventBody::Output(output) => Some(output.parse().unwrap()),
+            _ => None,
+        });
+        outputs.collect()
+    }
+
+    fn fault(&self, kind: FaultKind, change: impl FnOnce(&mut FaultRule)) {
+        let fault = Fault { kind, status: None, retry_after: RetryAfter::None, wait_ms: None, after_tokens: 5 };
+        let mut rule = FaultRule::always(fault);
+        change(&mut rule);
+        self.simulator.add_faults(vec![rule]).unwrap();
+    }
+}
+
+pub(crate) fn result(job: &Job) -> Value {
+    match &job.outcome {
+        Some(Outcome::Completed(result)) => result.parse().unwrap(),
+        other => panic!("expected a result, not {other:?}"),
+    }
+}
+
+fn problem(job: &Job) -> Problem {
+    match &job.outcome {
+        Some(Outcome::Failed(problem)) => problem.clone(),
+        other => panic!("expected a problem, not {other:?}"),
+    }
+}
+
+pub(crate) fn chat() -> Value {
+    json!({"model": "gpt-5", "messages": [{"role": "user", "content": "Why is the sky blue?"}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_followers_see_is_what_the_result_says() {
+    let place = Place::new(quick(), |_| ()).await;
+    let job = place.run("llm.chat", chat()).await;
+    let text: String = place
+        .outputs(&job)
+        .await
+        .iter()
+        .filter_map(|chunk| chunk.pointer("/choices/0/delta/content")?.as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(result(&job)["choices"][0]["message"]["content"], json!(text));
+    assert!(text.len() > 20 && result(&job)["usage"]["completion_tokens"].as_u64().unwrap() > 0);
+
+    let job = place.run("llm.response", json!({"model": "gpt-5", "input": "Why?"})).await;
+    let outputs = place.outputs(&job).await;
+    let deltas = outputs.iter().filter(|event| event["type"] == "response.output_text.delta");
+    let text: String = deltas.map(|event| event["delta"].as_str().unwrap()).collect();
+    assert_eq!(result(&job)["output"][0]["content"][0]["text"], json!(text));
+    assert_eq!((&result(&job)["status"], outputs[0]["type"].as_str()), (&json!("completed"), Some("response.created")));
+
+    let message = json!({"model": "claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Why?"}]});
+    let job = place.run("llm.message", message).await;
+    let text: String = place
+        .outputs(&job)
+        .await
+        .iter()
+        .filter_map(|event| event.pointer("/delta/text")?.as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(result(&job)["content"][0]["text"], json!(text));
+    assert!(result(&job)["usage"]["input_tokens"].as_u64().unwrap() > 0 && result(&job)["stop_reason"].is_string());
+
+    let job = place.run("llm.embed", json!({"model": "embed", "input": ["a", "b"]})).await;
+    assert_eq!(result(&job)["data"].as_array().unwrap().len(), 2);
+    let served = log(&place.engine, job.id).await.into_iter().find_map(|event| match event.body {
+        EventBody::Step(step) if step.name == "served" => Some(step.result.as_str().to_owned()),
+        _ => None,
+    });
+    assert_eq!(served.as_deref(), Some(r#"{"upstream":"openai","model":"embed"}"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_refused_before_a_job_exists() {
+    let place = Place::new(quick(), |config| config.models = vec!["gpt-5".into()]).await;
+    for (input, pointer, part) in [
+        (json!({"messages": []}), "/input", "missing field `model`"),
+        (json!({"model": "gpt-5"}), "/input", "missing field `messages`"),
+        (json!({"model": 5, "messages": []}), "/input/model", "expected a string"),
+        (json!({"model": "gpt-4", "messages": []}), "/input/model", "takes the model"),
+        (json!({"model": "gpt-5", "messages": [], "upstream": "x"}), "/input/upstream", "there are: openai"),
+        (json!({"model": "gpt-5", "messages": [], "upstream": "anthropic"}), "/input/upstream", "speaks openai"),
+    ] {
+        let problem = submit(&place.engine, "llm.chat", input.clone()).await.unwrap_err();
+        assert_eq!(problem.pointer.as_deref(), Some(pointer), "{input}: {problem:?}");
+        assert!(problem.detail.contains(part), "{input}: {problem:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_off_starts_anew_and_the_boundary_shows() {
+    let place = Place::new(quick(), |_| ()).await;
+    for kind in [FaultKind::ResetMid, FaultKind::Truncate, FaultKind::ErrorMid] {
+        place.fault(kind, |rule| rule.calls = Some(1));
+        let job = place.run("llm.chat", chat()).await;
+        assert_eq!((job.life.state, job.life.failures), (State::Completed, 1), "{kind:?}");
+        let types: Vec<EventType> =
+            log(&place.engine, job.id).await.iter().map(|event| event.body.event_type()).collect();
+        let retried = types.iter().position(|name| *name == EventType::RetryScheduled).unwrap();
+        assert_eq!(types[retried + 1], EventType::Started, "{kind:?}: {types:?}");
+        place.simulator.clear_faults();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_ends_the_job_with_the_providers_own_words() {
+    let place = Place::new(quick(), |_| ()).await;
+    place.fault(FaultKind::ContentPolicy, |_| ());
+    let job = place.run("llm.chat", chat()).await;
+    let problem = problem(&job);
+    assert!(problem.is(ProblemType::UPSTREAM_REFUSED), "{problem:?}");
+    assert_eq!((problem.upstream_status, job.life.attempt), (Some(400), 1));
+    assert!(problem.upstream_error.unwrap().as_str().contains("content_policy"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_costs_no_attempt() {
+    let place = Place::new(quick(), |_| ()).await;
+    place.fault(FaultKind::RateLimited, |rule| {
+        (rule.calls, rule.fault.retry_after, rule.fault.wait_ms) = (Some(2), RetryAfter::Ms, Some(600));
+    });
+    let job = place.run("llm.chat", chat()).await;
+    assert_eq!((job.life.state, job.life.failures), (State::Completed, 0));
+    let types: Vec<EventType> = log(&place.engine, job.id).await.iter().map(|event| event.body.event_type()).collect();
+    assert!(types.contains(&EventType::Postponed) && !types.contains(&EventType::RetryScheduled), "{types:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_ends_the_call_at_the_provider() {
+    let slow = SimConfig {
+        behaviour: Behaviour { call_ms: Some(Distribution::Constant(60_000.0)), ..quick().behaviour },
+        ..quick()
+    };
+    let place = Place::new(slow, |_| ()).await;
+    let job = place.submit("llm.chat", chat()).await;
+    let begun = || place.simulator.ledger().dialects.get(&Dialect::Openai).is_some_and(|tally| tally.executions > 0);
+    while !begun() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    place.engine.cancel(job, None, None).await.unwrap();
+    assert_eq!(end(&place.engine, job).await.life.state, State::Cancelled);
+    let aborted = || place.simulator.ledger().dialects[&Dialect::Openai].aborted;
+    for _ in 0..400 {
+        if aborted() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the provider still works on it: {:?}", place.simulator.ledger());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_may_have_been_done_is_not_paid_for_twice_if_so_wished() {
+    let place = Place::new(quick(), |config| config.on_ambiguous = OnAmbiguous::Fail).await;
+    place.fault(FaultKind::LostAnswer, |_| ());
+    let job = place.run("llm.chat", chat()).await;
+    assert!(problem(&job).is(ProblemType::OUTCOME_AMBIGUOUS), "{:?}", problem(&job));
+    assert_eq!(place.simulator.ledger().dialects[&Dialect::Openai].executions, 1);
+    let again =
+        place.run("llm.chat", json!({"model": "gpt-5", "messages": [], "on_ambiguous": "retry", "upstream": "openai"}));
+    place.simulator.clear_faults();
+    assert_eq!(again.await.life.state, State::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_with_a_background_mode_is_asked_for_it() {
+    let place = Place::new(quick(), |config| config.native_background = true).await;
+    let job = place.run("llm.response", json!({"model": "gpt-5", "input": "Why?"})).await;
+    assert_eq!(result(&job)["status"], json!("completed"));
+    let steps = log(&place.engine, job.id).await.into_iter().filter(|event| event.body.event_type() == EventType::Step);
+    assert!(steps.count() >= 2, "the provider's id is recorded before it is waited for");
+    assert_eq!(place.simulator.ledger().dialects[&Dialect::Openai].executions, 1);
+}
+
+/// A thousand jobs for a provider that takes five calls at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_jobs_make_five_calls_at_once() {
+    let limits = Limits { concurrent: Some(5), ..Limits::default() };
+    let config = SimConfig { behaviour: Behaviour { limits: Some(limits), ..quick().behaviour }, ..quick() };
+    let place = Place::new(config, |config| config.concurrency = ConcurrencyLimit::Fixed(5)).await;
+    let mut jobs = Vec::new();
+    for _ in 0..1_000 {
+        jobs.push(place.submit("llm.embed", json!({"model": "embed", "input": "x"})).await);
+    }
+    for job in jobs {
+        assert_eq!(end(&place.engine, job).await.life.state, State::Completed);
+    }
+    let tally = &place.simulator.ledger().dialects[&Dialect::Openai];
+    assert_eq!((tally.completed, tally.breaches), (1_000, 0), "{tally:?}");
+    assert!(tally.under_way_peak <= 5, "{tally:?}");
+    assert!(place.upstreams.status().iter().all(|gate| gate.under_way == 0));
+}

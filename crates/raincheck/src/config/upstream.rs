@@ -1,0 +1,246 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use hyper::Uri;
+use raincheck_core::gate::ConcurrencyLimit;
+use raincheck_upstream::{OnAmbiguous, Patience, Protocol, Secret, UpstreamConfig};
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::nearest::nearest;
+use super::reader::{Reader, Setting, did_you_mean};
+use super::value::{Value, one_of, word_of};
+
+/// The longest name of an upstream.
+const NAME_LENGTH_MAX: usize = 32;
+
+/// `[upstream.NAME]`: the slow APIs that are called, by the names that the operator gives them. They stand in the file alone:
+/// an environment variable could not say which is meant.
+pub(super) fn read(reader: &mut Reader<'_>) -> BTreeMap<String, UpstreamConfig> {
+    let mut upstreams = BTreeMap::new();
+    let mut fallbacks = Vec::new();
+    for (name, table) in reader.take_named("upstream") {
+        let mut section = Named::new(reader, name.get_ref(), table);
+        let config = upstream(&mut section, name.span());
+        fallbacks.extend(section.spans.remove("fallback").map(|span| (name.get_ref().clone(), span)));
+        section.finish();
+        if is_name(name.get_ref()) {
+            upstreams.extend(config.map(|config| (name.into_inner(), config)));
+        } else {
+            let must = format!("an upstream's name has 1 to {NAME_LENGTH_MAX} of a-z 0-9 _ - and begins with a letter");
+            reader.complain(name.span(), must, None);
+        }
+    }
+    for (name, span) in fallbacks {
+        if let Some(message) = upstreams.get(&name).and_then(|config| wrong_fallback(config, &upstreams)) {
+            reader.complain(span, message, None);
+        }
+    }
+    upstreams
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.len() <= NAME_LENGTH_MAX
+        && name.bytes().all(allowed)
+}
+
+/// What is wrong with an upstream's fallbacks, if anything is.
+fn wrong_fallback(config: &UpstreamConfig, all: &BTreeMap<String, UpstreamConfig>) -> Option<String> {
+    config.fallback.iter().find_map(|fallback| {
+        let name = fallback.split_once(':').map_or(fallback.as_str(), |(name, _)| name);
+        match all.get(name) {
+            None => {
+                let near = nearest(name, all.keys().map(String::as_str));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                Some(format!("fallback: there is no [upstream.{name}]{hint}"))
+            }
+            Some(other) if other.protocol != config.protocol => {
+                Some(format!("fallback: `{name}` speaks {}, not {}", other.protocol, config.protocol))
+            }
+            Some(_) => None,
+        }
+    })
+}
+
+fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<UpstreamConfig> {
+    let protocol = section.get("protocol");
+    let base_url = section.get_if("base_url", |url: &Uri| url.scheme().is_some() && url.host().is_some(), URL);
+    let (Some(protocol), Some(base_url)) = (protocol, base_url) else {
+        if !section.is_wrong {
+            section.complain(whole, "an upstream needs `protocol` and `base_url`".into());
+        }
+        return None;
+    };
+    let usual = UpstreamConfig::new(protocol, base_url);
+    let some = |number: &u64| *number > 0;
+    let config = UpstreamConfig {
+        api_key: section.key(),
+        pass_through_key: section.get("pass_through_key").unwrap_or(usual.pass_through_key),
+        models: section.get("models").unwrap_or_default(),
+        concurrency: section.get("concurrency").unwrap_or(usual.concurrency),
+        requests_per_minute: section.get_if("requests_per_minute", some, "must be at least 1"),
+        tokens_per_minute: section.get_if("tokens_per_minute", some, "must be at least 1"),
+        patience: Patience {
+            connect: section.get("connect_timeout").unwrap_or(usual.patience.connect),
+            first_byte: section.get("first_byte_timeout").unwrap_or(usual.patience.first_byte),
+            gap: section.get("gap_timeout").unwrap_or(usual.patience.gap),
+            total: section.get("total_timeout").unwrap_or(usual.patience.total),
+        },
+        fallback: section.get("fallback").unwrap_or_default(),
+        idempotency_header: match section.get::<String>("idempotency_header") {
+            Some(name) if name.is_empty() => None,
+            Some(name) => Some(name),
+            None => usual.idempotency_header.clone(),
+        },
+        native_background: section.get("native_background").unwrap_or(usual.native_background),
+        on_ambiguous: section.get("on_ambiguous").unwrap_or(usual.on_ambiguous),
+        ..usual
+    };
+    Some(config)
+}
+
+const URL: &str = "must be an address such as https://api.openai.com/v1";
+
+/// A table whose name the operator chose.
+struct Named<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    section: String,
+    table: DeTable<'a>,
+    known: Vec<&'static str>,
+    /// Where the settings stand that were found.
+    spans: BTreeMap<&'static str, Range<usize>>,
+    is_wrong: bool,
+}
+
+impl<'r, 'a> Named<'r, 'a> {
+    fn new(reader: &'r mut Reader<'a>, name: &str, table: DeTable<'a>) -> Self {
+        let section = format!("upstream.{name}");
+        Self { reader, section, table, known: Vec::new(), spans: BTreeMap::new(), is_wrong: false }
+    }
+
+    fn complain(&mut self, span: Range<usize>, message: String) {
+        self.is_wrong = true;
+        self.reader.complain(span, message, None);
+    }
+
+    fn get<T: Value>(&mut self, key: &'static str) -> Option<T> {
+        self.get_if(key, |_| true, "")
+    }
+
+    /// The setting of this name, if it is there; `must` says what it has to be if `valid` does not hold.
+    fn get_if<T: Value>(&mut self, key: &'static str, valid: impl Fn(&T) -> bool, must: &str) -> Option<T> {
+        let value = self.take(key)?;
+        let span = value.span();
+        match T::from_toml(value.get_ref())
+            .and_then(|value| if valid(&value) { Ok(value) } else { Err(must.to_owned()) })
+        {
+            Ok(value) => {
+                self.tell(key, value.show());
+                Some(value)
+            }
+            Err(message) => {
+                self.complain(span, format!("{key}: {message}"));
+                None
+            }
+        }
+    }
+
+    /// The upstream's key: as it stands, or from the environment variable that is named.
+    fn key(&mut self) -> Option<Secret> {
+        let written = self.take("api_key").map(|value| (value.span(), String::from_toml(value.get_ref())));
+        let named = self.take("api_key_env").map(|value| (value.span(), String::from_toml(value.get_ref())));
+        let (span, key) = match (written, named) {
+            (Some(_), Some((span, _))) => (span, Err("give api_key or api_key_env, not both".to_owned())),
+            (Some((span, key)), None) => (span, key.inspect(|_| self.tell("api_key", "\"…\"".into()))),
+            (None, Some((span, name))) => {
+                let name = name.inspect(|name| self.tell("api_key_env", name.show()));
+                let unset = |name: &str| format!("the environment variable {name} is not set");
+                (span, name.and_then(|name| std::env::var(&name).map_err(|_| unset(&name))))
+            }
+            (None, None) => return None,
+        };
+        match key {
+            Ok(key) => Some(Secret::new(key)),
+            Err(message) => {
+                self.complain(span, format!("the key: {message}"));
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Spanned<toml::de::DeValue<'a>>> {
+        self.known.push(key);
+        let value = self.table.remove(key)?;
+        self.spans.insert(key, value.span());
+        Some(value)
+    }
+
+    fn tell(&mut self, key: &'static str, value: String) {
+        let source = Some(self.reader.file_name());
+        self.reader.tell(Setting { section: self.section.clone().into(), key, value, source });
+    }
+
+    /// Complains of everything that was not asked for.
+    fn finish(self) {
+        for (key, _) in self.table {
+            let name = key.get_ref().as_ref();
+            let message = format!("unknown setting `{name}` in [{}]", self.section);
+            self.reader.complain(key.span(), message, did_you_mean(nearest(name, self.known.iter().copied())));
+        }
+    }
+}
+
+const PROTOCOLS: &[(&str, Protocol)] = &[
+    ("openai", Protocol::Openai),
+    ("anthropic", Protocol::Anthropic),
+    ("fal", Protocol::Fal),
+    ("replicate", Protocol::Replicate),
+    ("http", Protocol::Http),
+];
+
+impl Value for Protocol {
+    fn from_text(text: &str) -> Result<Self, String> {
+        one_of(text, PROTOCOLS)
+    }
+
+    fn show(&self) -> String {
+        word_of(self, PROTOCOLS)
+    }
+}
+
+const POLICIES: &[(&str, OnAmbiguous)] = &[("retry", OnAmbiguous::Retry), ("fail", OnAmbiguous::Fail)];
+
+impl Value for OnAmbiguous {
+    fn from_text(text: &str) -> Result<Self, String> {
+        one_of(text, POLICIES)
+    }
+
+    fn show(&self) -> String {
+        word_of(self, POLICIES)
+    }
+}
+
+/// A number, or `"adaptive"`.
+impl Value for ConcurrencyLimit {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.trim().parse() {
+            _ if text == "adaptive" => Ok(Self::Adaptive { max: 256 }),
+            Ok(limit) if limit > 0 => Ok(Self::Fixed(limit)),
+            _ => Err(format!("expected a number of at least 1 or \"adaptive\", not {text:?}")),
+        }
+    }
+
+    fn from_toml(value: &toml::de::DeValue<'_>) -> Result<Self, String> {
+        let text = value.as_integer().map(|number| number.as_str()).or(value.as_str());
+        Self::from_text(text.unwrap_or(value.type_str()))
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Fixed(limit) => limit.to_string(),
+            Self::Adaptive { .. } => "\"adaptive\"".to_owned(),
+        }
+    }
+}
