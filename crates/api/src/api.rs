@@ -11,6 +11,7 @@ use crate::ApiSettings;
 use crate::auth::Keyring;
 use crate::body::Bodies;
 use crate::metrics::HttpMetrics;
+use crate::openai::Calls;
 
 /// What all handlers share.
 pub(crate) struct Api {
@@ -21,6 +22,8 @@ pub(crate) struct Api {
     pub(crate) keyring: Keyring,
     pub(crate) bodies: Bodies,
     pub(crate) metrics: HttpMetrics,
+    /// Calls under way at the OpenAI-compatible door.
+    pub(crate) calls: Calls,
     /// The OpenAPI document.
     pub(crate) openapi: Bytes,
 }

@@ -3,15 +3,21 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use raincheck_core::{ProblemType, Tenant};
 use raincheck_store::{ApiKey, Scope};
 
 use crate::api::Api;
+use crate::dialect::Dialect;
 use crate::keys::Presented;
 use crate::problem::ApiError;
 
 mod keyring;
+
+/// The header in which Anthropic's older clients send their key.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What may stand before a key.
+const SCHEMES: [&str; 3] = ["bearer", "key", "token"];
 
 pub(crate) use keyring::Keyring;
 
@@ -59,7 +65,13 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        let Some(presented) = presented(&parts.headers)? else {
+        let is_dialect = Dialect::of(parts.uri.path()).is_some();
+        let presented = match presented(&parts.headers) {
+            // The clients of other APIs cannot leave out a key: where none is needed, any will do.
+            Err(_) if is_dialect && api.settings.keyless => None,
+            presented => presented?,
+        };
+        let Some(presented) = presented else {
             if api.settings.keyless && api.keyring.is_empty(api.engine.store()).await? {
                 return Ok(Self { tenant: Tenant::default(), is_admin: true, key: None, needs: PhantomData });
             }
@@ -79,13 +91,17 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     }
 }
 
-/// The key that a request carries, if any. A malformed one is refused here, without asking the store.
+/// The key that a request carries, if any: as `Authorization: Bearer`, `Key` (FAL's clients) or `Token` (old ones of
+/// Replicate), or as `x-api-key` (Anthropic's). A malformed one is refused here, without asking the store.
 fn presented(headers: &HeaderMap) -> Result<Option<Presented<'_>>, ApiError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = value.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
+    let token = match (headers.get(header::AUTHORIZATION), headers.get(X_API_KEY)) {
+        (None, None) => return Ok(None),
+        (None, Some(value)) => value.to_str().ok().map(str::trim),
+        (Some(value), _) => value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)).then(|| token.trim())
+        }),
+    };
     let malformed = || unauthenticated("the API key is malformed: it should be `Authorization: Bearer rc_…`, whole");
     token.and_then(Presented::parse).map(Some).ok_or_else(malformed)
 }

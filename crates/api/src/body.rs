@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use http_body_util::BodyExt;
-use raincheck_core::ProblemType;
+use raincheck_core::{Json, ProblemType};
 use raincheck_store::StoreError;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -42,6 +42,13 @@ impl JsonBody {
     /// Reads the body as `T`.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         json::parse(&self.bytes).map_err(Into::into)
+    }
+
+    /// The body as it came, once it is known to be JSON.
+    pub(crate) fn parse_json(&self) -> Result<Json, ApiError> {
+        let text = String::from_utf8(self.bytes.to_vec());
+        let json = text.ok().and_then(|text| Json::from_text(text).ok());
+        json.ok_or_else(|| ApiError::new(ProblemType::MALFORMED_REQUEST, "the body is not JSON in UTF-8"))
     }
 
     /// Counts what arrived, and refuses it if all requests together hold too much.

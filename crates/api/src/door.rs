@@ -8,6 +8,7 @@ use raincheck_core::ProblemType;
 use tokio::time::Instant;
 
 use crate::api::Api;
+use crate::dialect::Dialect;
 use crate::problem::ApiError;
 use crate::query::malformed;
 
@@ -17,6 +18,7 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>();
     let route = path.and_then(|path| api.metrics.route(path.as_str())).unwrap_or("unmatched");
+    let dialect = Dialect::of(request.uri().path());
     let (method, version) = (request.method().clone(), request.version());
     let may_be_cached = matches!(route, "/openapi.json");
     let mut response = match check(&api, &request) {
@@ -30,6 +32,9 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
             response
         }
     };
+    if let Some(dialect) = dialect {
+        dialect.translate(api.engine.clock().now(), &mut response);
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !may_be_cached {

@@ -9,10 +9,14 @@
 //!                                                                                          └─► JSON, SSE or a problem
 //! ```
 
+mod anthropic;
 mod api;
 mod auth;
 mod body;
+mod dialect;
 mod door;
+mod doors;
+mod fal;
 mod health;
 mod jobs;
 mod json;
@@ -21,17 +25,22 @@ mod kinds;
 mod leases;
 mod metrics;
 mod number;
+mod openai;
 mod openapi;
 mod path;
 mod prefer;
 mod problem;
 mod query;
 mod queues;
+mod replicate;
 mod reply;
 mod router;
 mod serve;
 mod settings;
+mod tls;
 
+pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};
 pub use router::{listed, router};
 pub use serve::serve;
 pub use settings::ApiSettings;
+pub use tls::{Tls, TlsError};

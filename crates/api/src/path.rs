@@ -1,7 +1,7 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use raincheck_core::{JobId, ProblemType, QueueName};
+use raincheck_core::{Job, JobId, ProblemType, QueueName};
 
 use crate::problem::ApiError;
 
@@ -45,6 +45,11 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
         let no_queue = |error| ApiError::new(ProblemType::NOT_FOUND, format!("no queue can have this name: {error}"));
         text.parse().map(Self).map_err(no_queue)
     }
+}
+
+/// Whether a job is of this kind: at a door that makes only such, others are none.
+pub(crate) fn is_kind(job: &Job, kind: &str) -> bool {
+    job.spec.kind.as_str() == kind
 }
 
 fn unreadable(_: PathRejection) -> ApiError {

@@ -20,6 +20,12 @@ pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
+/// Whether a client would rather be told that its job is accepted than wait for its answer: `Prefer: respond-async`.
+pub(crate) fn respond_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split([',', ';'])).any(|word| word.trim().eq_ignore_ascii_case("respond-async"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -130,6 +130,16 @@ impl ApiError {
         self
     }
 
+    /// What went wrong.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     /// When to come back, if that helps.
     pub(crate) fn wait(&self) -> Option<Duration> {
         self.0.retry_after
@@ -231,6 +241,8 @@ impl IntoResponse for ApiError {
         if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        // For the doors that tell it in other words.
+        response.extensions_mut().insert(self);
         response
     }
 }

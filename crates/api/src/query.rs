@@ -22,7 +22,8 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    fn parse(text: &str) -> Result<Self, ApiError> {
+    /// Reads the part of an address after its question mark.
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decoded(name)?.into_owned(), decoded(value)?.into_owned()))

@@ -12,16 +12,17 @@ use crate::api::Api;
 use crate::auth::Keyring;
 use crate::body::Bodies;
 use crate::metrics::{HttpMetrics, metrics};
+use crate::openai::Calls;
 use crate::problem::ApiError;
-use crate::{ApiSettings, door, health, jobs, kinds, leases, openapi, queues};
+use crate::{ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
-    let Routes { router, listed } = routes();
-    let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path));
-    let (keyring, bodies) = (Keyring::default(), Bodies::default());
+    let Routes { router, listed, others } = routes();
+    let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path).chain(others));
+    let (keyring, bodies, calls) = (Keyring::default(), Bodies::default(), Calls::default());
     let openapi = openapi::document(engine.registry(), settings.keyless);
-    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, openapi });
+    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, calls, openapi });
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -31,6 +32,11 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
 
 /// Every route there is.
 fn routes() -> Routes {
+    openai::routes(replicate::routes(anthropic::routes(fal::routes(native()))))
+}
+
+/// The routes of Raincheck's own API.
+fn native() -> Routes {
     Routes::default()
         .with(Method::POST, "/v1/jobs", jobs::submit)
         .with(Method::GET, "/v1/jobs", jobs::list)
@@ -64,9 +70,11 @@ pub fn listed() -> Vec<(Method, &'static str)> {
 
 /// A router that remembers what it routes.
 #[derive(Default)]
-struct Routes {
+pub(crate) struct Routes {
     router: Router<Arc<Api>>,
     listed: Vec<(Method, &'static str)>,
+    /// The paths of dialects, which their own authors document.
+    others: Vec<&'static str>,
 }
 
 impl Routes {
@@ -74,7 +82,19 @@ impl Routes {
         // Only methods that HTTP itself names are listed above.
         let filter = MethodFilter::try_from(method.clone()).expect("a method that axum knows");
         self.listed.push((method, path));
-        Self { router: self.router.route(path, on(filter, handler)), listed: self.listed }
+        Self { router: self.router.route(path, on(filter, handler)), ..self }
+    }
+
+    /// A route of a dialect, which is no part of the OpenAPI document.
+    pub(crate) fn dialect<H: Handler<T, Arc<Api>>, T: 'static>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        handler: H,
+    ) -> Self {
+        let filter = MethodFilter::try_from(method).expect("a method that axum knows");
+        self.others.push(path);
+        Self { router: self.router.route(path, on(filter, handler)), ..self }
     }
 }
 

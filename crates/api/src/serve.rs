@@ -33,7 +33,8 @@ static TOO_MANY: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// Serves connections until `closing` is cancelled, and then until the requests under way have ended, but no longer than
 /// [`ApiSettings::stop_grace`].
 ///
-/// Speaks HTTP/1.1, and HTTP/2 to clients that begin with its preface. Every connection is bounded in what it may send
+/// Speaks HTTP/1.1, and HTTP/2 to clients that begin with its preface; within TLS if [`ApiSettings::tls`] says so, where ALPN
+/// tells them apart. Every connection is bounded in what it may send
 /// and how slowly, so that a bad client harms only itself.
 ///
 /// # Errors

@@ -1,12 +1,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::{Doors, Tls};
+
 /// How the HTTP side behaves. The defaults are what an expert would choose.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
     /// Whether requests without a key are served, as tenant `default` with every scope, for as long as the store holds
     /// no key at all. To be allowed only when the listener is bound to a loopback address.
     pub keyless: bool,
+    /// What the server proves itself with, if it speaks TLS; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// What the doors that speak other APIs' dialects lead to.
+    pub doors: Doors,
     /// Where jobs leave files that are too large for a result, as `<job>/<name>`; `None` if none do.
     pub files: Option<PathBuf>,
     /// The largest input of one job, in bytes.
@@ -18,7 +24,7 @@ pub struct ApiSettings {
     /// Connections at once; more are answered with 503 and closed.
     pub connections_max: usize,
     /// How long the head of a request may take to arrive, and how long a connection may idle between requests; over HTTP/2
-    /// up to twice as long.
+    /// up to twice as long. So long may the handshake of TLS take too.
     pub header_timeout: Duration,
     /// How long a body may take to arrive, on top of what its size takes at [`Self::body_rate_min`].
     pub body_timeout: Duration,
@@ -42,6 +48,8 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             keyless: false,
+            tls: None,
+            doors: Doors::default(),
             files: None,
             input_bytes_max: 1024 * 1024,
             body_bytes_max: 8 * 1024 * 1024,

@@ -1,13 +1,19 @@
 //! The API from outside: requests through the whole router, and what only a real socket shows.
 
+mod anthropic;
+mod anthropic_batches;
 mod auth;
 mod batch;
 mod documented;
 mod events;
+mod fal;
 mod files;
 mod jobs;
 mod leases;
+mod openai;
 mod operations;
 mod refusals;
+mod replicate;
 mod sockets;
 mod support;
+mod tls;

@@ -17,17 +17,17 @@ use tokio::task::JoinHandle;
 use crate::support::Server;
 
 /// Short enough for a test, long enough for a busy machine.
-const SHORT: Duration = Duration::from_millis(300);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
 /// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Listening {
+pub(crate) struct Listening {
     server: Server,
     address: SocketAddr,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
-async fn listen(settings: ApiSettings) -> Listening {
+pub(crate) async fn listen(settings: ApiSettings) -> Listening {
     let server = Server::with(ApiSettings { keyless: true, ..settings }, Limits::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -38,12 +38,12 @@ async fn listen(settings: ApiSettings) -> Listening {
 }
 
 impl Listening {
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Sends these bytes and gives everything that comes back until the server closes the connection.
-    async fn talk(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn talk(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
         rest(&mut stream).await
@@ -51,7 +51,7 @@ impl Listening {
 }
 
 /// Everything that comes until the other side closes.
-async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     // The other side may well reset a connection on which it has not read everything.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it was not closed");

@@ -21,6 +21,8 @@ use tower::ServiceExt;
 use self::busy::Busy;
 
 mod busy;
+mod kinds;
+mod llm;
 
 /// A running server, called without a socket.
 pub(crate) struct Server {
@@ -127,14 +129,41 @@ impl Server {
     }
 
     pub(crate) async fn with(settings: ApiSettings, limits: Limits) -> Self {
-        let (hub, gate) = (Hub::new(), Arc::new(Notify::new()));
-        let is_busy = Arc::new(AtomicBool::new(false));
-        let store = MemoryStore::new(limits, hub.clone());
-        let store = Arc::new(Busy { store, is_busy: Arc::clone(&is_busy) });
+        let gate = Arc::new(Notify::new());
         let remote = About::new("remote".parse().unwrap(), "Run by workers.", serde_json::json!(true).into());
         let registry = Registry::default().with(Echo).with(Gate(Arc::clone(&gate))).with(Fail).with_external(remote);
+        Self::of(settings, limits, registry, gate, Settings::default()).await
+    }
+
+    /// A server that asks nobody for a key, with the kinds that the doors of other dialects lead to.
+    pub(crate) async fn dialects() -> Self {
+        Self::dialects_with(ApiSettings { keyless: true, ..ApiSettings::default() }).await
+    }
+
+    pub(crate) async fn dialects_with(settings: ApiSettings) -> Self {
+        Self::dialects_limited(settings, Limits::default()).await
+    }
+
+    pub(crate) async fn dialects_limited(settings: ApiSettings, limits: Limits) -> Self {
+        let gate = Arc::new(Notify::new());
+        let registry = kinds::registry(&gate);
+        // Every word counts, so that tests can count them.
+        let engine = Settings { progress_interval: Duration::ZERO, ..Settings::default() };
+        Self::of(settings, limits, registry, gate, engine).await
+    }
+
+    async fn of(
+        settings: ApiSettings,
+        limits: Limits,
+        registry: Registry,
+        gate: Arc<Notify>,
+        running: Settings,
+    ) -> Self {
+        let (hub, is_busy) = (Hub::new(), Arc::new(AtomicBool::new(false)));
+        let store = MemoryStore::new(limits, hub.clone());
+        let store = Arc::new(Busy { store, is_busy: Arc::clone(&is_busy) });
         let (clock, chance) = (Arc::new(SystemClock), Chance::seeded(7));
-        let engine = Engine::start(store, hub, registry, Settings::default(), clock, chance).await.unwrap();
+        let engine = Engine::start(store, hub, registry, running, clock, chance).await.unwrap();
         let (settings, closing) = (Arc::new(settings), CancellationToken::new());
         let router = raincheck_api::router(engine.clone(), Arc::clone(&settings), closing.clone());
         let document = router.clone().oneshot(request(Method::GET, "/openapi.json", &[], "")).await.unwrap();

@@ -73,7 +73,7 @@ fn postponed(detail: String, wait: Duration) -> Failure {
 }
 
 /// What a failed call means for the job.
-fn failed(failure: &CallFailure) -> Failure {
+pub(crate) fn failed(failure: &CallFailure) -> Failure {
     let refused = matches!(failure.verdict.then, Then::Never | Then::Elsewhere | Then::Blocked(_));
     let problem_type = if refused { ProblemType::UPSTREAM_REFUSED } else { ProblemType::UPSTREAM_FAILED };
     let mend = match failure.verdict.then {

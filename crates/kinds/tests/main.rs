@@ -3,6 +3,7 @@
 mod http_request;
 mod image;
 mod llm;
+mod message_batch;
 mod outage;
 mod scan;
 mod support;

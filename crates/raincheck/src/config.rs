@@ -30,6 +30,7 @@ use raincheck_upstream::UpstreamConfig;
 pub(crate) use complaint::{Complaint, Place};
 pub(crate) use log::Format as LogFormat;
 pub(crate) use reader::{Layers, Setting};
+pub(crate) use server::Server;
 pub(crate) use store::StoreKind;
 
 /// Read if it is there and `--config` names no other.

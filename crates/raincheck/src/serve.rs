@@ -9,6 +9,7 @@ mod logs;
 pub(crate) mod signals;
 mod stop;
 pub(crate) mod store;
+mod tls;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -16,9 +17,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use raincheck_api::{Doors, Passage, Tls};
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, Sleep};
+use raincheck_kinds::{AudioScan, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
 use raincheck_store::StoreError;
 use raincheck_upstream::{Egress, Upstreams};
 use tokio::net::TcpListener;
@@ -45,6 +47,12 @@ pub(crate) struct Args {
     /// Where everything is kept that must not be lost [default: raincheck-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The server's certificate in PEM, with those that lead to its authority; with it TLS is spoken
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// The configuration file [default: raincheck.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "RAINCHECK_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
@@ -67,6 +75,8 @@ impl Args {
         let flags = [
             ("--listen", "server.listen", self.listen.iter().map(OsString::from).collect()),
             ("--data-dir", "server.data_dir", self.data_dir.iter().map(OsString::from).collect()),
+            ("--tls-cert", "server.tls_cert", self.tls_cert.iter().map(OsString::from).collect()),
+            ("--tls-key", "server.tls_key", self.tls_key.iter().map(OsString::from).collect()),
             ("--store", "store.kind", self.store.iter().map(OsString::from).collect()),
             ("--audio-root", "audio.roots", roots),
         ];
@@ -86,7 +96,10 @@ struct Server {
     opened: Opened,
     engine: Engine,
     files: JobFiles,
+    upstreams: Upstreams,
     address: SocketAddr,
+    /// What it proves itself with, if it speaks TLS.
+    tls: Option<Tls>,
     /// Whether requests without a key are served, as long as there is none.
     keyless: bool,
 }
@@ -110,15 +123,17 @@ pub(crate) async fn run(args: Args, console: Console) -> Result<(), Failure> {
 impl Server {
     /// The address first: if it is taken, nothing has been touched. Nobody can connect before everything is ready.
     async fn start(loaded: Loaded) -> Result<(Self, TcpListener), Failure> {
+        let tls = tls::load(&loaded.config.server)?;
         let address = loaded.config.server.listen;
         let socket = listen::bind(address)?;
         let address = socket.local_addr().unwrap_or(address);
         let hub = Hub::new();
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
-        let (engine, files) = start_engine(&loaded.config, &opened, hub).await?;
+        let upstreams = open_upstreams(&loaded.config, &hub)?;
+        let (engine, files) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, address, keyless }, listener))
+        Ok((Self { loaded, opened, engine, files, upstreams, address, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
@@ -126,7 +141,8 @@ impl Server {
         let Config { limits, server, .. } = &self.loaded.config;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
-        let settings = Arc::new(raincheck_api::ApiSettings { files, ..limits.of_api(self.keyless) });
+        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams));
+        let settings = Arc::new(raincheck_api::ApiSettings { files, tls, doors, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
         let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));
@@ -151,7 +167,12 @@ impl Server {
     }
 }
 
-async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result<(Engine, JobFiles), Failure> {
+async fn start_engine(
+    config: &Config,
+    opened: &Opened,
+    hub: Arc<Hub>,
+    upstreams: &Upstreams,
+) -> Result<(Engine, JobFiles), Failure> {
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
     };
@@ -160,9 +181,8 @@ async fn start_engine(config: &Config, opened: &Opened, hub: Arc<Hub>) -> Result
         tracing::warn!(root = %root.display(), "a directory of audio.roots is not there; nothing can be scanned in it until it is");
     }
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
-    let upstreams = open_upstreams(config, &hub)?;
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
-    let bundled = with_models(bundled, &upstreams);
+    let bundled = with_models(bundled, upstreams);
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
@@ -184,6 +204,12 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
     Ok(upstreams)
 }
 
+/// Where the doors of other dialects lead.
+fn doors(upstreams: &Upstreams) -> Doors {
+    let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
+    Doors { passage, ..Doors::default() }
+}
+
 /// The kinds that call upstreams, if there are upstreams that could be called.
 fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
     if upstreams.is_empty() {
@@ -191,6 +217,7 @@ fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
     }
     let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
     let registry = registry.with(ImageGenerate::new(upstreams.clone())).with(HttpRequest::new(upstreams.clone()));
+    let registry = registry.with(MessageBatch::by(upstreams.clone()));
     kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone())))
 }
 

@@ -25,6 +25,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("hyper", &["raincheck-api", "raincheck-upstream", "raincheck-simulator", "raincheck"]),
     ("hyper-util", &["raincheck-api", "raincheck-upstream", "raincheck-simulator", "raincheck"]),
     ("hyper-rustls", &["raincheck-upstream", "raincheck"]),
+    ("tokio-rustls", &["raincheck-api"]),
     ("prometheus-client", &["raincheck-api"]),
     ("symphonia", &["raincheck-audio"]),
     ("ebur128", &["raincheck-audio"]),

@@ -11,3 +11,4 @@ mod simulate;
 mod start;
 mod stop;
 mod support;
+mod tls;

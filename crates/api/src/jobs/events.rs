@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use raincheck_core::{Event, JobId};
 use schemars::JsonSchema;
@@ -100,15 +100,21 @@ impl<S: Sync> FromRequestParts<S> for Wishes {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let last_event_id = parts.headers.get(LAST_EVENT_ID).map(|value| {
-            let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-            number.ok_or_else(|| malformed("Last-Event-ID should be the number of an event".to_owned()))
-        });
-        Ok(Self { stream: wants_stream(&parts.headers), last_event_id: last_event_id.transpose()? })
+        Ok(Self { stream: wants_stream(&parts.headers), last_event_id: last_event_id(&parts.headers)? })
     }
 }
 
-fn wants_stream(headers: &HeaderMap) -> bool {
+/// The number of the last event that a client saw, if it says.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let number = |value: &HeaderValue| {
+        let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        number.ok_or_else(|| malformed("Last-Event-ID should be the number of an event".to_owned()))
+    };
+    headers.get(LAST_EVENT_ID).map(number).transpose()
+}
+
+/// Whether a client accepts a stream of events.
+pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|range| {
         let essence = range.split(';').next().unwrap_or_default().trim();

@@ -35,6 +35,11 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    /// Whether the client gave one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// What the store is to remember of a request with this body.
     pub(crate) fn single(&self, tenant: &Tenant, body: &[u8]) -> Option<Idempotency> {
         let key = self.0.as_ref()?;

@@ -51,7 +51,7 @@ impl Follower {
         tokio::select! {
             biased;
             () = self.closing.cancelled() => None,
-            events = events(&mut self.reader) => events.map(|events| encode(&events)),
+            events = next_events(&mut self.reader) => events.map(|events| encode(&events)),
             () = tokio::time::sleep(self.heartbeat) => Some(Bytes::from_static(HEARTBEAT)),
         }
     }
@@ -59,7 +59,7 @@ impl Follower {
 
 /// The next events; `None` if there are no more, or the log cannot be read. A store that has too much to do just now is
 /// asked again: that ends no stream.
-async fn events(reader: &mut LogReader) -> Option<Vec<Event>> {
+pub(crate) async fn next_events(reader: &mut LogReader) -> Option<Vec<Event>> {
     loop {
         match reader.next().await {
             Ok(events) if events.is_empty() => return None,

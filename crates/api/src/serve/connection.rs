@@ -8,13 +8,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::patience::Patience;
-use super::refusal::{Refusals, TOO_SLOW};
+use super::refusal::{NO_TLS, Refusals, TOO_SLOW};
 use super::streams::{Streamed, Streams};
-use crate::ApiSettings;
+use crate::{ApiSettings, Tls, tls};
 
 /// Headers of a request, in number.
 pub(super) const HEADERS_MAX: usize = 100;
@@ -39,31 +40,93 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// send its first letter and no more cost nothing.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
+/// What TLS begins with: a record of the handshake.
+const HANDSHAKE: u8 = 0x16;
+
 /// Serves one connection to its end. What goes wrong on it is the client's affair and not logged as ours.
 pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSettings>, closing: CancellationToken) {
     // Answers are small and written whole: there is nothing to gain from waiting for more.
     let _ = stream.set_nodelay(true);
-    let mut begun = false;
-    let version = tokio::select! {
-        biased;
-        version = tokio::time::timeout(settings.header_timeout, version(&stream, &mut begun)) => version,
-        () = closing.cancelled() => return,
-    };
-    let stream = Patience::new(stream, settings.write_timeout);
-    let result = match version {
-        Ok(Some(Version::Http1)) => serve_http1(stream, router, &settings, &closing).await,
-        // Boxed, so that the many connections of HTTP/1.1 do not pay for its size.
-        Ok(Some(Version::Http2)) => Box::pin(serve_http2(TokioIo::new(stream), router, &settings, &closing)).await,
-        Err(_) if begun => return stream.last_words(&TOO_SLOW),
-        Ok(None) | Err(_) => return,
+    let result = match &settings.tls {
+        None => serve_plain(stream, router, &settings, &closing).await,
+        // Boxed, so that a connection without TLS does not pay for its size.
+        Some(tls) => Box::pin(serve_tls(stream, tls, router, &settings, &closing)).await,
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-async fn serve_http1(
-    stream: Patience,
+async fn serve_plain(
+    stream: TcpStream,
+    router: Router,
+    settings: &ApiSettings,
+    closing: &CancellationToken,
+) -> hyper::Result<()> {
+    let mut begun = false;
+    let version = tokio::select! {
+        biased;
+        version = tokio::time::timeout(settings.header_timeout, version(&stream, &mut begun)) => version,
+        () = closing.cancelled() => return Ok(()),
+    };
+    let mut stream = Patience::new(stream, settings.write_timeout);
+    match version {
+        Ok(Some(Version::Http1)) => serve_http1(stream, router, settings, closing).await,
+        // Boxed, so that the many connections of HTTP/1.1 do not pay for its size.
+        Ok(Some(Version::Http2)) => Box::pin(serve_http2(TokioIo::new(stream), router, settings, closing)).await,
+        Err(_) => {
+            if begun {
+                last_words(&mut stream, &TOO_SLOW).await;
+            }
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+    }
+}
+
+/// Who speaks no TLS is told so in plain HTTP; who fails to agree with us is told by TLS itself.
+async fn serve_tls(
+    mut stream: TcpStream,
+    tls: &Tls,
+    router: Router,
+    settings: &ApiSettings,
+    closing: &CancellationToken,
+) -> hyper::Result<()> {
+    let shaking = async {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(1..) if first != [HANDSHAKE] => {
+                last_words(&mut stream, &NO_TLS).await;
+                None
+            }
+            Ok(1..) => tls.acceptor().accept(Patience::new(stream, settings.write_timeout)).await.ok(),
+            _ => None,
+        }
+    };
+    let shaken = tokio::select! {
+        biased;
+        shaken = tokio::time::timeout(settings.header_timeout, shaking) => shaken,
+        () = closing.cancelled() => return Ok(()),
+    };
+    let Ok(Some(stream)) = shaken else { return Ok(()) };
+    if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2) {
+        serve_http2(TokioIo::new(stream), router, settings, closing).await
+    } else {
+        serve_http1(stream, router, settings, closing).await
+    }
+}
+
+/// The last words on a connection that is given up. Never waits: what the client does not take at once it goes without.
+async fn last_words(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+    let saying = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    let _ = tokio::time::timeout(Duration::ZERO, saying).await;
+}
+
+async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
     router: Router,
     settings: &ApiSettings,
     closing: &CancellationToken,
@@ -81,15 +144,15 @@ async fn serve_http1(
         let parts = connection.into_parts();
         // Who has sent nothing waits for no answer: it keeps the connection for its next request.
         if !parts.read_buf.is_empty() {
-            parts.io.into_inner().into_inner().last_words(&TOO_SLOW);
+            last_words(&mut parts.io.into_inner().into_inner(), &TOO_SLOW).await;
         }
     }
     result
 }
 
 /// Over HTTP/2 hyper has no limit for the head of a request or for idling: both show as a connection without a stream.
-async fn serve_http2(
-    io: TokioIo<Patience>,
+async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    io: TokioIo<S>,
     router: Router,
     settings: &ApiSettings,
     closing: &CancellationToken,

@@ -20,11 +20,6 @@ impl Patience {
         Self { stream, limit, stalled: None }
     }
 
-    /// The last words on a connection that is given up. Never waits: what the client does not take at once it goes without.
-    pub(super) fn last_words(&self, bytes: &[u8]) {
-        let _ = self.stream.try_write(bytes);
-    }
-
     /// Passes on whether something was written, unless nothing was for too long.
     fn judge<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {

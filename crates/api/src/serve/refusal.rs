@@ -51,6 +51,12 @@ pub(super) static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| {
     ApiError::new(ProblemType::REQUEST_TIMEOUT, detail).bytes()
 });
 
+/// What a client is told that speaks plain HTTP where TLS is spoken.
+pub(super) static NO_TLS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let detail = "this port speaks TLS; use https:// in the address";
+    ApiError::new(ProblemType::MALFORMED_REQUEST, detail).bytes()
+});
+
 /// A connection on which every refusal has a body that says what is wrong, also those that hyper makes by itself.
 pub(super) struct Refusals<S> {
     stream: S,

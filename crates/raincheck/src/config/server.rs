@@ -13,6 +13,10 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     /// How long running attempts may take to end when the server is asked to stop, before they are handed back.
     pub(crate) drain_grace: Duration,
+    /// The server's certificate and those that lead to its authority, in PEM; with it TLS is spoken.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 impl Default for Server {
@@ -22,6 +26,8 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7246)),
             data_dir: "raincheck-data".into(),
             drain_grace: Duration::from_secs(30),
+            tls_cert: None,
+            tls_key: None,
         }
     }
 }
@@ -34,6 +40,8 @@ impl Server {
             listen: section.get("listen", default.listen),
             data_dir: section.get("data_dir", default.data_dir),
             drain_grace: section.get("drain_grace", default.drain_grace),
+            tls_cert: section.get("tls_cert", default.tls_cert),
+            tls_key: section.get("tls_key", default.tls_key),
         }
     }
 }

@@ -90,6 +90,21 @@ impl Value for usize {
     }
 }
 
+impl Value for Option<PathBuf> {
+    /// Nothing stands for none.
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::from_variable(OsStr::new(text))
+    }
+
+    fn from_variable(value: &OsStr) -> Result<Self, String> {
+        Ok((!value.is_empty()).then(|| value.into()))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.as_ref().map_or_else(|| "".into(), |path| path.to_string_lossy()))
+    }
+}
+
 impl Value for u64 {
     fn from_text(text: &str) -> Result<Self, String> {
         text.trim().parse().map_err(|_| format!("expected a whole number, not {text:?}"))

@@ -3,7 +3,7 @@ use raincheck_core::Kind;
 use super::reader::Reader;
 
 /// Kinds that the server runs itself: nobody else can.
-const BUNDLED: [&str; 9] = [
+const BUNDLED: [&str; 10] = [
     "audio.scan",
     "echo",
     "http.request",
@@ -11,6 +11,7 @@ const BUNDLED: [&str; 9] = [
     "llm.chat",
     "llm.embed",
     "llm.message",
+    "llm.message_batch",
     "llm.response",
     "sleep",
 ];

@@ -9,13 +9,14 @@ use crate::console::{Console, Paint};
 /// standard output.
 pub(crate) fn say(server: &Server, console: Console) {
     let Server { loaded, opened, engine, address, .. } = server;
+    let scheme = scheme(server);
     let kinds: Vec<&str> = engine.registry().kinds().map(|about| about.kind.as_str()).collect();
     let mut out = std::io::stdout().lock();
     let to_a_person = out.is_terminal();
     let said = if to_a_person {
         writeln!(out, "{}", banner(server, &kinds, console.out))
     } else {
-        writeln!(out, "listening on http://{address}")
+        writeln!(out, "listening on {scheme}://{address}")
     };
     // Who closed standard output does not want to hear it; the log says it as well.
     let _ = said.and_then(|()| out.flush());
@@ -24,6 +25,7 @@ pub(crate) fn say(server: &Server, console: Console) {
     }
     tracing::info!(
         %address,
+        scheme,
         data_dir = %opened.directory.display(),
         store = store_name(opened.kind),
         kinds = kinds.join(" "),
@@ -41,7 +43,7 @@ fn store_name(kind: StoreKind) -> &'static str {
 
 fn banner(server: &Server, kinds: &[&str], paint: Paint) -> String {
     let Server { loaded, opened, address, .. } = server;
-    let url = format!("http://{}", reachable(*address));
+    let url = format!("{}://{}", scheme(server), reachable(*address));
     let kept = match opened.kind {
         StoreKind::Sqlite => opened.directory.display().to_string(),
         StoreKind::Memory => paint.yellow("in memory: nothing survives this process"),
@@ -68,7 +70,7 @@ fn banner(server: &Server, kinds: &[&str], paint: Paint) -> String {
             "    curl {url}/v1/jobs{key} -H 'Content-Type: application/json' \\\n         -d '{{\"kind\": \"sleep\", \
              \"input\": {{\"seconds\": 5}}}}'"
         ),
-        format!("    raincheck submit sleep --input '{{\"seconds\": 5}}' --follow{}", server_flag(*address)),
+        format!("    raincheck submit sleep --input '{{\"seconds\": 5}}' --follow{}", server_flag(&url)),
         String::new(),
     ];
     rows.join("\n")
@@ -84,8 +86,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+fn scheme(server: &Server) -> &'static str {
+    if server.tls.is_some() { "https" } else { "http" }
+}
+
 /// The client finds the server by itself where it listens by default.
-fn server_flag(address: SocketAddr) -> String {
-    let url = format!("http://{}", reachable(address));
+fn server_flag(url: &str) -> String {
     if url == crate::client::SERVER_DEFAULT { String::new() } else { format!(" --server {url}") }
 }

@@ -1,9 +1,11 @@
 //! What whole-system tests need: a place of their own, the command, a server in it, and HTTP without any of our own code.
 
+mod authority;
 mod http;
 mod place;
 mod server;
 
+pub(crate) use authority::Authority;
 pub(crate) use http::{Reply, delete, get, post, request};
 pub(crate) use place::Place;
 pub(crate) use server::Server;

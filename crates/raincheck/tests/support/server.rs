@@ -15,6 +15,7 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// A running server. It is killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
+    scheme: String,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// Kept open: a server must not be disturbed by what becomes of it.
@@ -51,15 +52,16 @@ impl Server {
             panic!("the server said nothing for {START_MAX:?}");
         };
         let line = line.expect("standard output can be read");
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let url = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let Some((scheme, address)) = url else {
             panic!("the server did not start: {:?}; its log says why", child.wait());
         };
-        Self { child, address: address.parse().expect("an address"), _stdout: stdout }
+        Self { child, scheme: scheme.to_owned(), address: address.parse().expect("an address"), _stdout: stdout }
     }
 
     /// The server's URL, for `--server`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Its process.

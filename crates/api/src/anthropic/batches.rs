@@ -1,0 +1,171 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use raincheck_core::{Job, JobId, Json, ProblemType, Tenant};
+use raincheck_store::{Cancelled, Filter};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::batch::{self, KIND, REQUESTS};
+use crate::api::Api;
+use crate::auth::{Caller, Read, Submit};
+use crate::body::JsonBody;
+use crate::dialect::{self, Base, Wish};
+use crate::jobs::{IdempotencyKey, marked};
+use crate::path::is_kind;
+use crate::problem::ApiError;
+use crate::query::{Query, malformed};
+use crate::reply;
+
+/// What has not been done by then is not done any more, as at Anthropic.
+const DEADLINE: Duration = Duration::from_secs(24 * 3600);
+/// How long results can be fetched, as at Anthropic.
+const RETENTION: Duration = Duration::from_secs(29 * 24 * 3600);
+/// Batches on a page, unless asked otherwise.
+const PAGE_DEFAULT: usize = 20;
+/// Batches on a page at most.
+const PAGE_MAX: usize = 1_000;
+
+/// The body of a new batch, as far as this door looks at it; the kind looks at the rest.
+#[derive(Deserialize)]
+struct BatchRequest {
+    requests: Vec<Json>,
+}
+
+/// `POST /v1/messages/batches`.
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    key: IdempotencyKey,
+    base: Base,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let BatchRequest { requests } = body.parse()?;
+    drop(body);
+    let input = Json::from_value(&json!({ "requests": requests })).unwrap_or_default();
+    let wish = Wish {
+        labels: vec![(REQUESTS, requests.len().to_string())],
+        deadline: Some(api.engine.clock().now().after(DEADLINE)),
+        retention: Some(RETENTION),
+        // A batch holds many inputs.
+        input_bytes_max: api.settings.body_bytes_max,
+        ..Wish::new(&api, "anthropic", KIND, input)
+    };
+    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let response = told(&api, submitted.job(), Some(&caller.tenant), &base).await?;
+    Ok(marked(response, &submitted))
+}
+
+/// `GET /v1/messages/batches/{id}`.
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    base: Base,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let job = find(&api, &id, caller.sees()).await?;
+    told(&api, &job, caller.sees(), &base).await
+}
+
+/// `POST /v1/messages/batches/{id}/cancel`. Of one that has ended nothing changes.
+pub(super) async fn cancel(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    base: Base,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let job = find(&api, &id, caller.sees()).await?;
+    match api.engine.cancel(job.id, caller.sees().cloned(), None).await? {
+        Cancelled::Unknown => Err(ApiError::no_such_job()),
+        Cancelled::Done(_) | Cancelled::Finished(_) => {
+            let job = find(&api, &id, caller.sees()).await?;
+            told(&api, &job, caller.sees(), &base).await
+        }
+    }
+}
+
+/// `DELETE /v1/messages/batches/{id}`, once it has ended.
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let job = find(&api, &id, caller.sees()).await?;
+    match api.engine.store().delete(job.id, caller.sees()).await? {
+        None => Err(ApiError::no_such_job()),
+        Some(Ok(())) => Ok(reply::json(StatusCode::OK, &json!({ "id": id, "type": "message_batch_deleted" }))),
+        Some(Err(_)) => {
+            let detail = "the batch has not ended; cancel it first, or wait for its end";
+            Err(ApiError::new(ProblemType::JOB_NOT_FINISHED, detail))
+        }
+    }
+}
+
+/// `GET /v1/messages/batches`: the newest first, and on after `after_id`.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    base: Base,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let limit = query.limit(PAGE_DEFAULT, PAGE_MAX)?;
+    if query.all("before_id").next().is_some() {
+        return Err(malformed("lists go from new to old here: use after_id, not before_id".to_owned()));
+    }
+    let after = query.get::<String>("after_id", "the id of a batch")?;
+    let after = after.map(|id| batch::job_of(&id).ok_or_else(ApiError::no_such_job)).transpose()?;
+    let (jobs, has_more) = page(&api, caller.sees(), after, limit).await?;
+    let mut data = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        // Lists leave out how jobs ended, which tells the counts.
+        let whole = api.engine.get(job.id, caller.sees()).await?;
+        let job = whole.as_ref().unwrap_or(job);
+        data.push(batch::view(&api, job, caller.sees(), &results_url(&base, job.id)).await?);
+    }
+    let (first, last) = (jobs.first().map(|job| batch::id_of(job.id)), jobs.last().map(|job| batch::id_of(job.id)));
+    let page = json!({ "data": data, "has_more": has_more, "first_id": first, "last_id": last });
+    Ok(reply::json(StatusCode::OK, &page))
+}
+
+/// As many batches as are wanted, if there are so many; and whether there are more.
+async fn page(
+    api: &Api,
+    tenant: Option<&Tenant>,
+    after: Option<JobId>,
+    limit: usize,
+) -> Result<(Vec<Job>, bool), ApiError> {
+    let mut jobs = Vec::new();
+    let mut before = after.map(|job| job.key());
+    loop {
+        let kind = Some(KIND.parse().expect("a constant name"));
+        let filter = Filter { tenant: tenant.cloned(), kind, before, ..Filter::default() };
+        let wanted = limit + 1 - jobs.len();
+        let page = api.engine.store().list(filter, wanted, api.engine.clock().now()).await?;
+        jobs.extend(page.jobs);
+        before = page.next;
+        if before.is_none() || jobs.len() > limit {
+            let has_more = jobs.len() > limit;
+            jobs.truncate(limit);
+            return Ok((jobs, has_more));
+        }
+    }
+}
+
+async fn told(api: &Api, job: &Job, tenant: Option<&Tenant>, base: &Base) -> Result<Response, ApiError> {
+    let view = batch::view(api, job, tenant, &results_url(base, job.id)).await?;
+    Ok(reply::json(StatusCode::OK, &view))
+}
+
+fn results_url(base: &Base, job: JobId) -> String {
+    format!("{}/anthropic/v1/messages/batches/{}/results", base.0, batch::id_of(job))
+}
+
+/// The job of a batch.
+pub(super) async fn find(api: &Api, id: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
+    let id = batch::job_of(id).ok_or_else(ApiError::no_such_job)?;
+    let job = api.engine.get(id, tenant).await?;
+    job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)
+}

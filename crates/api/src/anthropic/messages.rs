@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use raincheck_core::Job;
+use serde::Deserialize;
+
+use super::{MESSAGE, failed, message, pass};
+use crate::api::Api;
+use crate::auth::{Caller, Submit};
+use crate::body::JsonBody;
+use crate::dialect::{self, Wish};
+use crate::jobs::{self, IdempotencyKey, marked};
+use crate::prefer::{self, PREFERENCE_APPLIED};
+use crate::problem::ApiError;
+
+/// What is looked at of a request; the rest is the upstream's affair.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    pub(super) model: String,
+}
+
+/// `POST /v1/messages`: passed through, or accepted as a job if `Prefer: respond-async` says so.
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    key: IdempotencyKey,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let asked: Asked = body.parse()?;
+    if !prefer::respond_async(&headers) {
+        return pass::pass(&api, asked.model, "v1/messages", &headers, &body).await;
+    }
+    let wish = Wish::new(&api, "anthropic", MESSAGE, body.parse_json()?);
+    drop(body);
+    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let wait = prefer::wait(&headers);
+    let job = match wait {
+        Some(_) => api.job(submitted.job().id, Some(&caller.tenant), wait).await?,
+        None => None,
+    };
+    let mut response = match job {
+        Some(job) if job.life.state.is_final() => ended(&job)?,
+        _ => jobs::accepted(&api, submitted.job()),
+    };
+    response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
+    Ok(marked(response, &submitted))
+}
+
+fn ended(job: &Job) -> Result<Response, ApiError> {
+    let outcome = job.outcome.as_ref().ok_or_else(ApiError::no_such_job)?;
+    message::of(job.id, outcome).ok_or_else(|| failed::error(job.id, outcome))
+}
+
+/// `POST /v1/messages/count_tokens`: passed through.
+pub(super) async fn count_tokens(
+    State(api): State<Arc<Api>>,
+    _caller: Caller<Submit>,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let asked: Asked = body.parse()?;
+    pass::pass(&api, asked.model, "v1/messages/count_tokens", &headers, &body).await
+}

@@ -1,0 +1,65 @@
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::response::Response;
+use raincheck_core::ProblemType;
+
+use crate::Passed;
+use crate::api::Api;
+use crate::body::JsonBody;
+use crate::problem::ApiError;
+
+/// The caller's headers that the upstream is sent. Its key is Raincheck's, and stays here.
+const SENT_ON: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("anthropic-version"),
+];
+/// The upstream's headers that the caller is given, besides those that begin like [`GIVEN_BACK_PREFIXES`].
+const GIVEN_BACK: [HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("raincheck-served-by"),
+    HeaderName::from_static("x-should-retry"),
+];
+const GIVEN_BACK_PREFIXES: [&str; 2] = ["anthropic-", "x-ratelimit-"];
+
+/// Passes a call on to an upstream, and its answer back as it comes.
+pub(super) async fn pass(
+    api: &Api,
+    model: String,
+    path: &str,
+    headers: &HeaderMap,
+    body: &JsonBody,
+) -> Result<Response, ApiError> {
+    let Some(passage) = &api.settings.doors.passage else {
+        let detail = "no upstream is configured that messages could be passed on to; send `Prefer: respond-async` to have \
+                      a job of kind llm.message done";
+        return Err(ApiError::new(ProblemType::INVALID_REQUEST, detail));
+    };
+    let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
+    let call = Passed {
+        protocol: "anthropic",
+        model,
+        method: Method::POST,
+        path: path.to_owned(),
+        headers: SENT_ON.iter().filter_map(sent_on).collect(),
+        body: Bytes::copy_from_slice(body.bytes()),
+    };
+    let answer = passage.pass(call).await.map_err(|failure| {
+        let error = ApiError::from(failure.problem);
+        failure.retry_after.map_or(error.clone(), |wait| error.retry_after(wait))
+    })?;
+    let (parts, pieces) = answer.into_parts();
+    let mut response = Response::new(Body::from_stream(pieces));
+    *response.status_mut() = parts.status;
+    let is_given_back = |name: &HeaderName| {
+        GIVEN_BACK.contains(name) || GIVEN_BACK_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    };
+    let given_back = parts.headers.iter().filter(|(name, _)| is_given_back(name));
+    response.headers_mut().extend(given_back.map(|(name, value)| (name.clone(), value.clone())));
+    // Asks nginx not to hold events back.
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}

@@ -1,0 +1,95 @@
+use std::fmt;
+
+use raincheck_core::Json;
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// The fields of an object in their order, each as it came, so that one can be changed and the others keep their digits.
+pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl Fields {
+    /// The fields, if this is an object.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The text of a field.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.get())
+    }
+
+    /// The names of the fields, with the text of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+
+    /// Puts a value in the place of a field, or behind the others if there is no such field.
+    pub(crate) fn set(&mut self, name: &str, value: &Json) {
+        let Ok(value) = RawValue::from_string(value.as_str().to_owned()) else { return };
+        match self.0.iter_mut().find(|(other, _)| other == name) {
+            Some((_, place)) => *place = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Takes a field away; gives its text if there was one.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<String> {
+        let place = self.0.iter().position(|(other, _)| other == name)?;
+        Some(self.0.remove(place).1.get().to_owned())
+    }
+
+    /// The object as JSON.
+    pub(crate) fn json(&self) -> Json {
+        Json::from_value(self).unwrap_or_default()
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Visit)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_changed_stays_as_it_was() {
+        let mut fields = Fields::of(r#"{"z": 1.10, "id": "theirs", "a": [ 1 ]}"#).unwrap();
+        fields.set("id", &serde_json::json!("ours").into());
+        fields.set("new", &Json::null());
+        assert_eq!(fields.json().as_str(), r#"{"z":1.10,"id":"ours","a":[ 1 ],"new":null}"#);
+        assert!(Fields::of("[1]").is_none());
+    }
+}

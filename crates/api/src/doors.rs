@@ -1,0 +1,66 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Response};
+use futures_util::stream::BoxStream;
+use raincheck_core::Problem;
+
+mod upstreams;
+
+/// What the doors that speak other APIs' dialects lead to.
+#[derive(Clone, Default)]
+pub struct Doors {
+    /// The upstream for jobs from the FAL-compatible door; chosen by the kind of job if left out.
+    pub fal: Option<String>,
+    /// The upstream for jobs from the Replicate-compatible door; chosen by the kind of job if left out.
+    pub replicate: Option<String>,
+    /// Where calls go whose answer is waited for; `None` if there is no such place.
+    pub passage: Option<Arc<dyn Passage>>,
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doors").field("fal", &self.fal).field("replicate", &self.replicate).finish_non_exhaustive()
+    }
+}
+
+/// Passes calls on to upstreams as they are, for somebody who waits for the answer.
+#[async_trait]
+pub trait Passage: Send + Sync + 'static {
+    /// Makes the call. An answer's body is passed on while it comes.
+    ///
+    /// # Errors
+    /// Why there is no good answer. What an upstream answered is in the problem's `upstream_status` and `upstream_error`.
+    async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed>;
+}
+
+/// The body of an upstream's answer.
+pub type PassedBody = BoxStream<'static, Result<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
+
+/// A call to be passed on.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// What the upstream must speak: `openai`, `anthropic` and so on.
+    pub protocol: &'static str,
+    /// What is asked for; empty if the call names none.
+    pub model: String,
+    /// The method.
+    pub method: Method,
+    /// The path below the upstream's base address.
+    pub path: String,
+    /// The caller's headers, as far as the dialect passes them on.
+    pub headers: HeaderMap,
+    /// The body, as it came.
+    pub body: Bytes,
+}
+
+/// Why a call that was passed on came to nothing.
+#[derive(Clone, Debug)]
+pub struct NotPassed {
+    /// What went wrong.
+    pub problem: Problem,
+    /// When it is worth asking again, if it is.
+    pub retry_after: Option<std::time::Duration>,
+}

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::{HeaderName, HeaderValue, Response};
+use futures_util::{StreamExt, stream};
+use raincheck_core::{Json, Problem, ProblemType};
+use raincheck_upstream::{CallFailure, PassFailure, Protocol, Request, Upstreams, estimate};
+use serde_json::Value;
+
+use super::{NotPassed, Passage, Passed, PassedBody};
+
+/// Which upstream answered, and with which model.
+const SERVED_BY: HeaderName = HeaderName::from_static("raincheck-served-by");
+/// How long a call waits for its gate before it is turned away: less than clients wait for the first byte.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[async_trait]
+impl Passage for Upstreams {
+    async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed> {
+        let protocol: Protocol = call
+            .protocol
+            .parse()
+            .map_err(|error| refused(ProblemType::INTERNAL, format!("{}: {error}", call.protocol)))?;
+        let routes = self.routes(protocol, &call.model, None);
+        let routes = routes.map_err(|error| refused(ProblemType::NO_UPSTREAM, error.to_string()))?;
+        let body: Option<Value> = serde_json::from_slice(&call.body).ok();
+        let tokens = body.as_ref().map_or(0, estimate);
+        let request = |route: &raincheck_upstream::Route| {
+            // Whoever is called instead may know the model by another name.
+            let body = match &body {
+                Some(body) if route.model() != call.model => with_model(body, route.model()).into(),
+                _ => call.body.clone(),
+            };
+            Request {
+                method: call.method.clone(),
+                headers: call.headers.clone(),
+                body,
+                ..Request::post(call.path.clone(), axum::body::Bytes::new())
+            }
+        };
+        let answer = Self::pass(self, &routes, tokens, PATIENCE, request).await.map_err(not_passed)?;
+        let served = HeaderValue::try_from(format!("{}/{}", answer.served.upstream, answer.served.model)).ok();
+        let mut response = Response::new(());
+        (*response.status_mut(), *response.headers_mut()) = (answer.status, answer.headers);
+        if let Some(served) = served {
+            response.headers_mut().insert(SERVED_BY, served);
+        }
+        let pieces = stream::unfold(answer.body, async |mut body| {
+            let piece = body.next().await?;
+            Some((piece.map_err(Into::into), body))
+        });
+        Ok(response.map(|()| pieces.boxed()))
+    }
+}
+
+fn with_model(body: &Value, model: &str) -> Vec<u8> {
+    let mut body = body.clone();
+    body["model"] = model.into();
+    body.to_string().into_bytes()
+}
+
+fn refused(problem_type: ProblemType, detail: String) -> NotPassed {
+    NotPassed { problem: Problem::new(problem_type, detail), retry_after: None }
+}
+
+fn not_passed(failure: PassFailure) -> NotPassed {
+    match failure {
+        PassFailure::Closed(closed) => {
+            let detail = "the upstream takes no more calls just now; come back after Retry-After, or ask for a job with \
+                          `Prefer: respond-async`, which waits by itself";
+            NotPassed { problem: Problem::new(ProblemType::OVERLOADED, detail), retry_after: Some(closed.wait) }
+        }
+        PassFailure::Failed(CallFailure { detail, status, body, retry_after, .. }) => {
+            let Some(status) = status else {
+                return NotPassed { problem: Problem::new(ProblemType::UPSTREAM_FAILED, detail), retry_after };
+            };
+            let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, detail).of_upstream(status, body.map(Json::from));
+            NotPassed { problem, retry_after }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The door that speaks the dialect of FAL's queue, under `/fal`; docs/fal.md says what is spoken.
+
+mod status;
+mod stream;
+mod submit;
+mod target;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use raincheck_core::{Job, JobId, Outcome, Problem, ProblemType, Tenant};
+use raincheck_store::Cancelled;
+use serde_json::json;
+
+use self::target::{Target, Wanted};
+use crate::api::Api;
+use crate::auth::{Caller, Read, Submit};
+use crate::dialect::{self, Base};
+use crate::jobs;
+use crate::path::is_kind;
+use crate::problem::ApiError;
+use crate::reply;
+use crate::router::Routes;
+
+/// The kind of job that a request becomes.
+const KIND: &str = "image.generate";
+/// By what name FAL's clients know a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-fal-request-id");
+
+/// The routes of this door. Endpoints have two or more parts, so that what a path means is looked at by [`Target`].
+pub(crate) fn routes(routes: Routes) -> Routes {
+    ["/fal", "/fal/{*path}"].into_iter().fold(routes, |routes, path| {
+        routes.dialect(Method::POST, path, submit::submit).dialect(Method::GET, path, read).dialect(
+            Method::PUT,
+            path,
+            cancel,
+        )
+    })
+}
+
+/// `GET …/requests/{id}`, `…/status` and `…/status/stream`.
+async fn read(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    base: Base,
+    target: Target,
+) -> Result<Response, ApiError> {
+    let Wanted::Request { app, job: id, what } = target.wanted else { return Err(target::nothing_here()) };
+    let job = request(&api, id, caller.sees()).await?;
+    let place = status::Place { base: format!("{}{}", base.0, target::PREFIX), app };
+    match what.as_str() {
+        "" | "response" => result(&job),
+        "status" => status::status(&api, job, caller.sees(), &place, status::wants_logs(&target.query)?).await,
+        "status/stream" => {
+            stream::stream(api, job, caller.sees().cloned(), place, status::wants_logs(&target.query)?).await
+        }
+        _ => Err(target::nothing_here()),
+    }
+}
+
+/// The job of a request; other kinds of jobs are none.
+async fn request(api: &Api, id: JobId, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
+    let job = api.engine.get(id, tenant).await?;
+    job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)
+}
+
+/// What a request gave, or its error. A failure is never told with a status that FAL's clients try again.
+fn result(job: &Job) -> Result<Response, ApiError> {
+    let mut response = match &job.outcome {
+        Some(Outcome::Completed(result)) => reply::json_text(StatusCode::OK, result.as_str().to_owned()),
+        Some(outcome) => failed(outcome),
+        None => {
+            let detail = "Request is still in progress";
+            reply::json(StatusCode::BAD_REQUEST, &json!({ "detail": detail, "error_type": "request_in_progress" }))
+        }
+    };
+    let id = HeaderValue::try_from(dialect::uuid(job.id)).expect("a UUID");
+    response.headers_mut().insert(REQUEST_ID, id);
+    Ok(response)
+}
+
+/// Why a request gave nothing, as whoever asks for its result is told.
+fn failed(outcome: &Outcome) -> Response {
+    let (detail, error_type) = why(outcome);
+    let mut status = match outcome {
+        Outcome::Cancelled(_) | Outcome::Expired => StatusCode::GONE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    if let Some(upstream) = problem(outcome).as_ref().and_then(dialect::upstream_error) {
+        // FAL's own words where they are known, such as the list of what is wrong with the arguments.
+        if matches!(upstream.status, 400..=407 | 410..=428 | 430..=499) {
+            status = StatusCode::from_u16(upstream.status).unwrap_or(status);
+        }
+        if let Some(error) = upstream.error.filter(|error| error.as_str().trim_start().starts_with('{')) {
+            return reply::json_text(status, error.as_str().to_owned());
+        }
+    }
+    reply::json(status, &json!({ "detail": detail, "error_type": error_type }))
+}
+
+fn problem(outcome: &Outcome) -> Option<Problem> {
+    jobs::error(outcome).map(std::borrow::Cow::into_owned)
+}
+
+/// Why a request gave nothing: in words, and the sort of error.
+fn why(outcome: &Outcome) -> (String, String) {
+    let detail = problem(outcome).map_or_else(String::new, |problem| problem.detail);
+    let error_type = match outcome {
+        Outcome::Cancelled(_) => "client_cancelled".to_owned(),
+        Outcome::Expired => "request_timeout".to_owned(),
+        Outcome::Failed(problem) => problem.name().replace('-', "_"),
+        Outcome::Completed(_) => String::new(),
+    };
+    (detail, error_type)
+}
+
+/// `PUT …/requests/{id}/cancel`.
+async fn cancel(State(api): State<Arc<Api>>, caller: Caller<Submit>, target: Target) -> Result<Response, ApiError> {
+    let Wanted::Request { job: id, what, .. } = target.wanted else { return Err(target::nothing_here()) };
+    if what != "cancel" {
+        return Err(target::nothing_here());
+    }
+    request(&api, id, caller.sees()).await?;
+    match api.engine.cancel(id, caller.sees().cloned(), None).await? {
+        Cancelled::Done(_) => Ok(reply::json(StatusCode::ACCEPTED, &json!({ "status": "CANCELLATION_REQUESTED" }))),
+        Cancelled::Unknown => Err(ApiError::no_such_job()),
+        Cancelled::Finished(_) => {
+            let body = json!({ "status": "ALREADY_COMPLETED", "detail": "the request has already ended" });
+            Ok(reply::json(StatusCode::BAD_REQUEST, &body))
+        }
+    }
+}
+
+/// Webhooks are not delivered yet, and a wish for one is not passed over in silence.
+fn no_webhooks() -> ApiError {
+    let detail = "webhooks are not delivered here yet; leave out fal_webhook, and poll, subscribe or stream instead";
+    ApiError::new(ProblemType::INVALID_REQUEST, detail)
+}

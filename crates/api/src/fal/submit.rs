@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use raincheck_core::{Job, Json, Priority};
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::target::{self, Target, Wanted};
+use super::{KIND, no_webhooks, result, status};
+use crate::api::Api;
+use crate::auth::{Caller, Submit};
+use crate::body::OptionalJsonBody;
+use crate::dialect::{self, Base, Wish};
+use crate::jobs::{IdempotencyKey, marked};
+use crate::problem::ApiError;
+use crate::reply;
+
+/// How long a synchronous call is held open.
+const RUN_MAX: Duration = Duration::from_secs(20 * 60);
+/// The priority of `X-Fal-Queue-Priority: low`.
+const LOW: u8 = 7;
+
+/// `POST /fal/{owner}/{app}`: accepts a request, or carries it out at once if it was sent to where that is done.
+pub(super) async fn submit(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    key: IdempotencyKey,
+    base: Base,
+    headers: HeaderMap,
+    target: Target,
+    OptionalJsonBody(body): OptionalJsonBody,
+) -> Result<Response, ApiError> {
+    let Wanted::Endpoint { endpoint, is_sync } = target.wanted else { return Err(target::nothing_here()) };
+    if target.query.all("fal_webhook").next().is_some() {
+        return Err(no_webhooks());
+    }
+    let input = match &body {
+        None => Json::from(json!({})),
+        Some(body) => {
+            body.parse::<IgnoredAny>()?;
+            body.parse_json()?
+        }
+    };
+    drop(body);
+    let input = input_of(&api, &endpoint, &input);
+    let wish = Wish { priority: priority(&headers), ..Wish::new(&api, "fal", KIND, input) };
+    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let job = submitted.job();
+    let response = if is_sync {
+        run(&api, &caller, job).await?
+    } else {
+        let place = status::Place { base: format!("{}{}", base.0, target::PREFIX), app: app_of(&endpoint) };
+        reply::json(StatusCode::OK, &status::queued(&api, job, &place))
+    };
+    Ok(marked(response, &submitted))
+}
+
+/// The input of the kind: the endpoint is the model.
+fn input_of(api: &Api, endpoint: &str, input: &Json) -> Json {
+    let mut fields = json!({ "model": endpoint });
+    if let Some(upstream) = &api.settings.doors.fal {
+        fields["upstream"] = json!(upstream);
+    }
+    // The caller's arguments as they came, so that numbers keep their digits.
+    let fields = fields.to_string();
+    let text = format!("{},\"input\":{}}}", fields.trim_end_matches('}'), input.as_str());
+    Json::from_text(text).unwrap_or_default()
+}
+
+/// The part of an endpoint by which clients ask for its requests: two parts, or three in a namespace.
+fn app_of(endpoint: &str) -> String {
+    let parts: Vec<&str> = endpoint.split('/').collect();
+    let named = if ["workflows", "comfy"].contains(&parts[0]) { 3 } else { 2 };
+    parts[..named.min(parts.len())].join("/")
+}
+
+fn priority(headers: &HeaderMap) -> Priority {
+    let is_low = headers.get("x-fal-queue-priority").is_some_and(|value| value == "low");
+    if is_low { Priority::new(LOW).unwrap_or_default() } else { Priority::default() }
+}
+
+/// Waits for the end of a job. If the client goes away, the job goes on.
+async fn run(api: &Api, caller: &Caller<Submit>, job: &Job) -> Result<Response, ApiError> {
+    let ended = Box::pin(api.engine.wait(job.id, Some(&caller.tenant), RUN_MAX));
+    let job = tokio::select! {
+        job = ended => job?,
+        () = api.closing.cancelled() => api.engine.get(job.id, Some(&caller.tenant)).await?,
+    };
+    result(&job.ok_or_else(ApiError::no_such_job)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_asked_for_by_the_app() {
+        assert_eq!(app_of("fal-ai/flux/dev"), "fal-ai/flux");
+        assert_eq!(app_of("workflows/me/mine/run"), "workflows/me/mine");
+        assert_eq!(app_of("comfy/me"), "comfy/me");
+    }
+}

@@ -1,0 +1,41 @@
+//! The door that speaks OpenAI's dialect, under `/openai/v1`; docs/openai.md says what is spoken.
+//!
+//! ```text
+//! create (background) ─► job llm.response ─► its log ─► Tale ─► response.* events, numbered from 0
+//!                                                └─► outcome ─► Face ─► Response object
+//! ```
+
+mod attach;
+mod body;
+mod call;
+mod chat;
+mod embeddings;
+mod error;
+mod images;
+mod live;
+mod page;
+mod responses;
+mod served;
+
+use axum::http::Method;
+
+pub(crate) use error::told;
+pub(crate) use live::Calls;
+
+use crate::router::Routes;
+
+/// By what name the dialect's jobs are found.
+const DOOR: &str = "openai";
+
+/// The routes of this door.
+pub(crate) fn routes(routes: Routes) -> Routes {
+    routes
+        .dialect(Method::POST, "/openai/v1/responses", responses::create)
+        .dialect(Method::GET, "/openai/v1/responses/{id}", responses::retrieve)
+        .dialect(Method::DELETE, "/openai/v1/responses/{id}", responses::delete)
+        .dialect(Method::POST, "/openai/v1/responses/{id}/cancel", responses::cancel)
+        .dialect(Method::GET, "/openai/v1/responses/{id}/input_items", responses::input_items)
+        .dialect(Method::POST, "/openai/v1/chat/completions", chat::create)
+        .dialect(Method::POST, "/openai/v1/embeddings", embeddings::create)
+        .dialect(Method::POST, "/openai/v1/images/generations", images::create)
+}

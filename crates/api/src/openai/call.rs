@@ -1,0 +1,210 @@
+//! Calls whose answer is waited for: passed on to an upstream, or accepted as a job for those who ask for that.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use raincheck_core::{Job, Json, Outcome, ProblemType};
+use raincheck_engine::Submitted;
+
+use super::live::Whole;
+use super::{DOOR, attach, served};
+use crate::api::Api;
+use crate::auth::{Caller, Submit};
+use crate::body::JsonBody;
+use crate::dialect::{self, Fields, Wish, hex};
+use crate::jobs::{IdempotencyKey, accepted, error, marked};
+use crate::openai::body::{field, invalid};
+use crate::prefer::{self, PREFERENCE_APPLIED};
+use crate::problem::ApiError;
+use crate::{NotPassed, Passage, Passed, PassedBody, reply};
+
+/// The caller's headers that the upstream is sent. Its key is Raincheck's, and stays here.
+const SENT_ON: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, HeaderName::from_static("openai-beta")];
+/// The upstream's headers that the caller is given, besides those of its rate limits. Whose account it is, is not told.
+const GIVEN_BACK: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    HeaderName::from_static("openai-processing-ms"),
+    HeaderName::from_static("openai-version"),
+    HeaderName::from_static("raincheck-served-by"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("openai-model"),
+];
+const LIMITS: &str = "x-ratelimit-";
+
+/// Which call it is.
+pub(super) struct Call {
+    /// The kind of job that does the same.
+    pub(super) kind: &'static str,
+    /// Where it is sent, below the upstream's base address.
+    pub(super) path: &'static str,
+    /// Whether its answer is a stream.
+    pub(super) is_streamed: bool,
+}
+
+/// Answers a call: at once and by the upstream, or as a job if the caller says `Prefer: respond-async`.
+pub(super) async fn answer(
+    api: &Api,
+    caller: &Caller<Submit>,
+    key: &IdempotencyKey,
+    headers: &HeaderMap,
+    body: &JsonBody,
+    fields: Fields,
+    call: &Call,
+) -> Result<Response, ApiError> {
+    let name = attach::name(caller.key_id(), call.path, body.bytes());
+    if prefer::respond_async(headers) {
+        return accept(api, caller, key, headers, fields, call, name).await;
+    }
+    let Some(passage) = &api.settings.doors.passage else {
+        let detail = "no upstream is configured that calls could be passed on to; its operator can add one as \
+                      [upstream.NAME]";
+        return Err(ApiError::new(ProblemType::NO_UPSTREAM, detail));
+    };
+    if fields.get("upstream").is_some() {
+        return Err(invalid(
+            "upstream",
+            "an upstream can be named for jobs only; send `Prefer: respond-async` as well",
+        ));
+    }
+    let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
+    let passed = Passed {
+        protocol: "openai",
+        model: field(&fields, "model", "the name of a model")?.unwrap_or_default(),
+        method: Method::POST,
+        path: call.path.to_owned(),
+        headers: SENT_ON.iter().filter_map(sent_on).collect(),
+        body: Bytes::copy_from_slice(body.bytes()),
+    };
+    if call.is_streamed {
+        return stream(passage.as_ref(), passed).await;
+    }
+    let passage = std::sync::Arc::clone(passage);
+    let made = async move { whole(passage.as_ref(), passed).await };
+    let whole = api.calls.join(name, attach::is_repeated(headers), made).await;
+    let whole = whole.map_err(failed)?;
+    let mut response = Response::new(Body::from(whole.body));
+    *response.status_mut() = whole.status;
+    *response.headers_mut() = whole.headers;
+    Ok(response)
+}
+
+/// Passes a stream on piece by piece as it comes.
+async fn stream(passage: &dyn Passage, passed: Passed) -> Result<Response, ApiError> {
+    let (parts, pieces) = passage.pass(passed).await.map_err(failed)?.into_parts();
+    let mut response = Response::new(Body::from_stream(pieces));
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = given_back(&parts.headers);
+    // Asks nginx not to hold events back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The whole answer, for whoever still waits when it is there.
+async fn whole(passage: &dyn Passage, passed: Passed) -> Result<Whole, NotPassed> {
+    /// An answer that is one object may have so many bytes.
+    const BYTES_MAX: usize = 64 << 20;
+    let (parts, mut pieces): (_, PassedBody) = passage.pass(passed).await?.into_parts();
+    let broken = |detail: String| NotPassed {
+        problem: raincheck_core::Problem::new(ProblemType::UPSTREAM_FAILED, detail).of_upstream(502, None),
+        retry_after: None,
+    };
+    let mut body = Vec::new();
+    while let Some(piece) = futures_util::StreamExt::next(&mut pieces).await {
+        let piece = piece.map_err(|error| broken(error.to_string()))?;
+        if body.len() + piece.len() > BYTES_MAX {
+            return Err(broken(format!("the answer has more than {BYTES_MAX} bytes")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Whole { status: parts.status, headers: given_back(&parts.headers), body: body.into() })
+}
+
+fn given_back(headers: &HeaderMap) -> HeaderMap {
+    let is_given_back = |name: &HeaderName| GIVEN_BACK.contains(name) || name.as_str().starts_with(LIMITS);
+    headers.iter().filter(|(name, _)| is_given_back(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn failed(failure: NotPassed) -> ApiError {
+    let error = ApiError::from(failure.problem);
+    match failure.retry_after {
+        Some(wait) => error.retry_after(wait),
+        None => error,
+    }
+}
+
+/// Accepts a job that does the same; its answer if it is there within the time that the caller would wait.
+async fn accept(
+    api: &Api,
+    caller: &Caller<Submit>,
+    key: &IdempotencyKey,
+    headers: &HeaderMap,
+    fields: Fields,
+    call: &Call,
+    name: String,
+) -> Result<Response, ApiError> {
+    let made = if attach::is_repeated(headers) && !key.is_given() {
+        attach::made(api, &caller.tenant, call.kind, &name).await?
+    } else {
+        None
+    };
+    let submitted = match made {
+        Some(job) => Submitted::Existing(job),
+        None => {
+            let mut wish = Wish::new(api, DOOR, call.kind, input(call.kind, fields));
+            wish.labels = vec![(attach::REQUEST, name)];
+            dialect::submit(api, &caller.tenant, wish, key).await?
+        }
+    };
+    let job = submitted.job();
+    let wait = prefer::wait(headers);
+    let now = api.job(job.id, Some(&caller.tenant), wait).await?;
+    let mut response = match now.as_ref().filter(|job| wait.is_some() && job.life.state.is_final()) {
+        Some(job) => ended(api, job, call.kind).await?,
+        None => accepted(api, now.as_ref().unwrap_or(job)),
+    };
+    response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
+    Ok(marked(response, &submitted))
+}
+
+/// What a job of this kind is given.
+fn input(kind: &str, mut fields: Fields) -> Json {
+    for own in ["background", "stream", "stream_options"] {
+        fields.remove(own);
+    }
+    if kind != super::images::KIND {
+        return fields.json();
+    }
+    let mut input = Fields::of("{}").expect("it is an object");
+    for name in ["upstream", "model"] {
+        if let Some(value) = fields.remove(name).and_then(|value| Json::from_text(value).ok()) {
+            input.set(name, &value);
+        }
+    }
+    input.set("input", &fields.json());
+    input.json()
+}
+
+/// The answer that the call would have had, once its job has ended.
+async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, ApiError> {
+    let result = match &job.outcome {
+        Some(Outcome::Completed(result)) => result.clone(),
+        outcome => {
+            let problem = outcome.as_ref().and_then(error).map(std::borrow::Cow::into_owned);
+            return Err(problem.map_or_else(ApiError::no_such_job, |problem| ApiError::of_job(job.id, problem)));
+        }
+    };
+    let prefix = match kind {
+        super::chat::KIND => Some("chatcmpl-"),
+        "llm.response" => Some("resp_"),
+        _ => None,
+    };
+    let mut text = result.as_str().to_owned();
+    if let (Some(prefix), Some(mut fields)) = (prefix, Fields::of(&text)) {
+        fields.set("id", &Json::from(serde_json::Value::from(format!("{prefix}{}", hex(job.id)))));
+        text = fields.json().as_str().to_owned();
+    }
+    let mut response = reply::json_text(StatusCode::OK, text);
+    response.headers_mut().insert(header::LOCATION, reply::location(job.id));
+    served::tell(api, job, &mut response).await?;
+    Ok(response)
+}

@@ -1,0 +1,73 @@
+//! The door that speaks the dialect of Replicate's predictions, under `/replicate`; docs/replicate.md says what is spoken.
+
+mod create;
+mod list;
+mod prediction;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use raincheck_core::{Job, Tenant};
+use raincheck_store::Cancelled;
+
+use crate::api::Api;
+use crate::auth::{Caller, Read, Submit};
+use crate::dialect::{self, Base};
+use crate::path::is_kind;
+use crate::problem::ApiError;
+use crate::reply;
+use crate::router::Routes;
+
+/// The kind of job that a prediction becomes.
+const KIND: &str = "image.generate";
+/// The name of this door, by which its jobs are labelled.
+const DOOR: &str = "replicate";
+
+/// The routes of this door.
+pub(crate) fn routes(routes: Routes) -> Routes {
+    routes
+        .dialect(Method::POST, "/replicate/v1/predictions", create::create)
+        .dialect(Method::GET, "/replicate/v1/predictions", list::list)
+        .dialect(Method::GET, "/replicate/v1/predictions/{id}", get)
+        .dialect(Method::POST, "/replicate/v1/predictions/{id}/cancel", cancel)
+        .dialect(Method::GET, "/replicate/v1/predictions/{id}/stream", stream::stream)
+        .dialect(Method::POST, "/replicate/v1/models/{owner}/{name}/predictions", create::create_of_model)
+}
+
+/// `GET /v1/predictions/{id}`.
+async fn get(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    base: Base,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let job = find(&api, &id, caller.sees()).await?;
+    let prediction = prediction::view(&api, &job, caller.sees(), &base).await?;
+    Ok(reply::json(StatusCode::OK, &prediction))
+}
+
+/// `POST /v1/predictions/{id}/cancel`. Of one that has ended nothing changes.
+async fn cancel(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    base: Base,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let job = find(&api, &id, caller.sees()).await?;
+    if api.engine.cancel(job.id, caller.sees().cloned(), None).await? == Cancelled::Unknown {
+        return Err(ApiError::no_such_job());
+    }
+    let job = find(&api, &id, caller.sees()).await?;
+    let prediction = prediction::view(&api, &job, caller.sees(), &base).await?;
+    Ok(reply::json(StatusCode::OK, &prediction))
+}
+
+/// The job of a prediction.
+async fn find(api: &Api, id: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
+    let id = dialect::job_of("", id).ok_or_else(ApiError::no_such_job)?;
+    let job = api.engine.get(id, tenant).await?;
+    job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)
+}

@@ -1,0 +1,142 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use raincheck_core::{Json, Problem, ProblemType};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{DOOR, KIND, prediction};
+use crate::api::Api;
+use crate::auth::{Caller, Submit};
+use crate::body::JsonBody;
+use crate::dialect::{self, Base, Wish};
+use crate::jobs::{IdempotencyKey, marked};
+use crate::prefer::{self, PREFER, PREFERENCE_APPLIED};
+use crate::problem::ApiError;
+use crate::reply;
+
+/// How long `Prefer: wait` waits if it does not say.
+const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// The label by which a prediction's model is shown.
+pub(super) const MODEL: &str = "model";
+/// The longest name of a model, in bytes: that of a label's value.
+const MODEL_MAX: usize = 256;
+
+/// What a prediction is created from. What is not read here (`stream`, `webhook_events_filter`) changes nothing.
+#[derive(Deserialize)]
+struct Wanted {
+    version: Option<String>,
+    #[serde(default = "no_input")]
+    input: Json,
+    webhook: Option<Value>,
+}
+
+fn no_input() -> Json {
+    json!({}).into()
+}
+
+/// The input of the kind.
+#[derive(Serialize)]
+struct Input<'a> {
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a str>,
+    input: &'a Json,
+}
+
+/// `POST /v1/predictions`: of a version, or of a model by its name.
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    key: IdempotencyKey,
+    base: Base,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let wanted: Wanted = body.parse()?;
+    let Some(model) = wanted.version.clone() else {
+        return Err(Problem::new(ProblemType::INVALID_REQUEST, "version is missing: which model?")
+            .at("/version")
+            .into());
+    };
+    drop(body);
+    predict(&api, &caller, &key, &base, &headers, &model, wanted).await
+}
+
+/// `POST /v1/models/{owner}/{name}/predictions`.
+pub(super) async fn create_of_model(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    key: IdempotencyKey,
+    base: Base,
+    headers: HeaderMap,
+    Path((owner, name)): Path<(String, String)>,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let wanted: Wanted = body.parse()?;
+    drop(body);
+    predict(&api, &caller, &key, &base, &headers, &format!("{owner}/{name}"), wanted).await
+}
+
+async fn predict(
+    api: &Api,
+    caller: &Caller<Submit>,
+    key: &IdempotencyKey,
+    base: &Base,
+    headers: &HeaderMap,
+    model: &str,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    check(model, &wanted)?;
+    let upstream = api.settings.doors.replicate.as_deref();
+    let input = Json::from_value(&Input { model, upstream, input: &wanted.input }).unwrap_or_default();
+    let wish = Wish { labels: vec![(MODEL, model.to_owned())], ..Wish::new(api, DOOR, KIND, input) };
+    let submitted = dialect::submit(api, &caller.tenant, wish, key).await?;
+    let job = submitted.job();
+    let wait = wait(headers).map(|wait| wait.min(api.settings.wait_max));
+    let now = match wait {
+        Some(_) => api.job(job.id, Some(&caller.tenant), wait).await?,
+        None => None,
+    };
+    let job = now.as_ref().unwrap_or(job);
+    let mut view = prediction::of(api, job, &wanted.input, base);
+    if !job.life.state.is_final() {
+        // Clients that waited take any other for the end.
+        view["status"] = json!("starting");
+    }
+    let mut response = reply::json(StatusCode::CREATED, &view);
+    if let Some(applied) = wait.and_then(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok()) {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    Ok(marked(response, &submitted))
+}
+
+fn check(model: &str, wanted: &Wanted) -> Result<(), Problem> {
+    let invalid = |pointer: &str, detail: &str| Err(Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer));
+    if wanted.webhook.as_ref().is_some_and(|webhook| !webhook.is_null()) {
+        return invalid(
+            "/webhook",
+            "webhooks are not delivered here yet; leave it out, and wait, poll or stream instead",
+        );
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
+    if model.is_empty() || model.len() > MODEL_MAX || !model.bytes().all(plain) {
+        return invalid("/version", "a model is owner/name, owner/name:version or a version");
+    }
+    if !wanted.input.as_str().trim_start().starts_with('{') {
+        return invalid("/input", "the input of a prediction is an object");
+    }
+    Ok(())
+}
+
+/// How long the client would wait: `Prefer: wait` or `wait=N`.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let bare = || {
+        let mut words = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
+        words.any(|value| value.split([',', ';']).any(|word| word.trim().eq_ignore_ascii_case("wait")))
+    };
+    prefer::wait(headers).or_else(|| bare().then_some(WAIT_DEFAULT))
+}
