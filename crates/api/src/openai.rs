@@ -6,6 +6,7 @@
 //! ```
 
 mod attach;
+mod batches;
 mod body;
 mod call;
 mod chat;
@@ -48,4 +49,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::GET, "/openai/v1/files/{id}", files::retrieve)
         .dialect(Method::DELETE, "/openai/v1/files/{id}", files::delete)
         .dialect(Method::GET, "/openai/v1/files/{id}/content", files::content)
+        .dialect(Method::POST, "/openai/v1/batches", batches::create)
+        .dialect(Method::GET, "/openai/v1/batches", batches::list)
+        .dialect(Method::GET, "/openai/v1/batches/{id}", batches::retrieve)
+        .dialect(Method::POST, "/openai/v1/batches/{id}/cancel", batches::cancel)
 }
