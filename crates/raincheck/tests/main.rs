@@ -7,6 +7,7 @@ mod help;
 mod jobs;
 mod keys;
 mod proof;
+mod sdk;
 mod simulate;
 mod start;
 mod stop;
