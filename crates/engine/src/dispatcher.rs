@@ -10,7 +10,7 @@ use crate::attempt;
 use crate::engine::Parts;
 use crate::{Handler, Registry};
 
-/// How many jobs of a kind are claimed in one call.
+/// How many jobs are claimed in one call.
 const CLAIM_MAX: usize = 256;
 /// How long to wait for a wake-up before looking all the same.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -30,19 +30,19 @@ impl Places {
         Self { all: Arc::new(Semaphore::new(all)), by_kind: registry.kinds().filter_map(place).collect() }
     }
 
-    /// How many jobs of each kind could start now. Never more than there are places, so that no job is leased that cannot
-    /// be started.
-    fn wants(&self) -> Vec<Want> {
-        let mut left = self.all.available_permits();
+    /// How many jobs of each kind could start now, and of all together. Never more than there are places, so that no job is
+    /// leased that cannot be started. Which kind comes first changes with each `turn`, so that none is shut out by others.
+    fn wants(&self, turn: usize) -> (Vec<Want>, usize) {
+        let all = self.all.available_permits().min(CLAIM_MAX);
         let mut wants = Vec::new();
-        for (kind, (handler, places)) in &self.by_kind {
-            let max = places.available_permits().min(left).min(CLAIM_MAX);
+        let from = turn % self.by_kind.len().max(1);
+        for (kind, (handler, places)) in self.by_kind.iter().skip(from).chain(self.by_kind.iter().take(from)) {
+            let max = places.available_permits().min(all);
             if max > 0 {
-                left -= max;
                 wants.push(Want { kind: kind.clone(), max, openings: handler.openings() });
             }
         }
-        wants
+        (wants, all)
     }
 
     /// How many more jobs of a kind could start now.
@@ -62,11 +62,13 @@ impl Places {
 
 /// Claims jobs as places become free and starts them, until the engine drains.
 pub(crate) async fn run(parts: Arc<Parts>) {
+    let mut turn = 0_usize;
     while !parts.is_draining() {
-        let wants = parts.places.wants();
+        turn = turn.wrapping_add(1);
+        let (wants, max) = parts.places.wants(turn);
         // Looking is free, and a claim is not: most wake-ups find that the last claim took everything there was.
         let nothing = wants.is_empty() || parts.store.waiting() == 0;
-        let (claimed, next_due) = if nothing { (0, None) } else { claim(&parts, wants).await };
+        let (claimed, next_due) = if nothing { (0, None) } else { claim(&parts, wants, max).await };
         if claimed == 0 {
             let wait = next_due.map_or(LOOK_AFTER, |due| due.since(parts.clock.now()).min(LOOK_AFTER));
             let _ = tokio::time::timeout(wait, parts.hub.dispatcher_woken()).await;
@@ -74,8 +76,8 @@ pub(crate) async fn run(parts: Arc<Parts>) {
     }
 }
 
-async fn claim(parts: &Arc<Parts>, wants: Vec<Want>) -> (usize, Option<Time>) {
-    let request = ClaimRequest { worker: parts.settings.worker.clone(), wants, lease: parts.settings.lease };
+async fn claim(parts: &Arc<Parts>, wants: Vec<Want>, max: usize) -> (usize, Option<Time>) {
+    let request = ClaimRequest { worker: parts.settings.worker.clone(), wants, max, lease: parts.settings.lease };
     match parts.store.claim(request, parts.clock.now()).await {
         Ok(Claims { jobs, next_due }) => {
             let count = jobs.len();

@@ -31,7 +31,7 @@ impl Engine {
         while !parts.is_draining() {
             // Listens first and looks then, so that nothing comes unseen in between.
             let arrived = parts.hub.work_arrived();
-            let request = ClaimRequest { worker: worker.clone(), wants: wants.to_vec(), lease };
+            let request = ClaimRequest { worker: worker.clone(), wants: wants.to_vec(), max: usize::MAX, lease };
             let claims = parts.store.claim(request, parts.clock.now()).await?;
             if over || !claims.jobs.is_empty() {
                 claims.jobs.iter().for_each(|claimed| parts.stats.started(&claimed.job.spec.kind));

@@ -55,6 +55,7 @@ macro_rules! conformance {
                 urgent_jobs_come_first_and_a_lower_priority_gets_its_share,
                 tenants_take_turns,
                 only_wanted_kinds_are_given_and_no_more_than_wanted,
+                no_more_are_given_than_wanted_in_all,
                 a_closed_lane_is_not_given_and_holds_up_no_other,
                 a_paused_queue_gives_nothing_until_it_is_resumed,
                 a_job_is_not_given_before_its_time,

@@ -176,8 +176,10 @@ pub enum Acceptance {
 pub struct ClaimRequest {
     /// Who.
     pub worker: WorkerId,
-    /// What, and how many of each.
+    /// What, and how many of each: the first come first.
     pub wants: Vec<Want>,
+    /// How many in all.
+    pub max: usize,
     /// How long the leases last.
     pub lease: Duration,
 }

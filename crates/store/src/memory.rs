@@ -226,7 +226,7 @@ impl Inner {
         let mut claims = Claims { jobs: Vec::new(), next_due };
         for want in &request.wants {
             let (mut given, mut openings) = (0, want.openings.clone());
-            while given < want.max {
+            while given < want.max && claims.jobs.len() < request.max {
                 let Some((key, _)) = self.ready.take(&want.kind, &mut openings) else { break };
                 let command = Command::Claim { worker: request.worker.clone(), until: now.after(request.lease) };
                 let claimed = self.command(key, None, command, now, changes);

@@ -105,7 +105,7 @@ impl Subject for Jobs {
 
     async fn claim(&self, max: usize) -> Vec<Claimed> {
         let wants = vec![Want { kind: template().kind, max, openings: Openings::default() }];
-        let request = ClaimRequest { worker: WorkerId::new("bench"), wants, lease: Duration::from_secs(600) };
+        let request = ClaimRequest { worker: WorkerId::new("bench"), wants, max, lease: Duration::from_secs(600) };
         self.0.claim(request, now()).await.expect("a claim is answered").jobs
     }
 

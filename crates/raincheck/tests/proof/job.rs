@@ -64,7 +64,7 @@ pub(crate) fn check(log: &[Value]) {
     for event in log {
         match kind_of(event) {
             "started" => assert!(!std::mem::replace(&mut running, true), "two attempts at once: {}", story()),
-            "retry_scheduled" | "lease_lost" | "released" => running = false,
+            "retry_scheduled" | "postponed" | "lease_lost" | "released" => running = false,
             _ => {}
         }
     }

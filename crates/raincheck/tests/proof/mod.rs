@@ -24,3 +24,4 @@ mod server;
 mod stage;
 mod stopped_worker;
 mod trial;
+mod upstream;

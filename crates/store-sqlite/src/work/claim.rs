@@ -57,7 +57,7 @@ impl Work for Claim {
         let mut jobs = Vec::new();
         for want in &self.request.wants {
             let (mut given, mut openings) = (0, want.openings.clone());
-            while given < want.max {
+            while given < want.max && jobs.len() < self.request.max {
                 let taken = writer.memory.ready().take(&want.kind, &mut openings);
                 let Some((key, line)) = taken else { break };
                 match writer.read_waiting(key) {

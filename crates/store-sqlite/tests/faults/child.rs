@@ -58,7 +58,7 @@ pub(crate) async fn accept(store: &impl Store, count: usize) -> Result<Vec<Accep
 
 pub(crate) async fn claim(store: &impl Store, max: usize, now: Time) -> Result<Vec<Claimed>, StoreError> {
     let wants = vec![Want { kind: "echo".parse().unwrap(), max, openings: Openings::default() }];
-    let request = ClaimRequest { worker: WorkerId::new("w1"), wants, lease: Duration::from_secs(30) };
+    let request = ClaimRequest { worker: WorkerId::new("w1"), wants, max, lease: Duration::from_secs(30) };
     Ok(store.claim(request, now).await?.jobs)
 }
 

@@ -42,11 +42,25 @@ pub async fn only_wanted_kinds_are_given_and_no_more_than_wanted(backend: &dyn B
     let wants = [("a", 2), ("b", 5), ("d", 1)]
         .map(|(kind, max)| Want { kind: kind.parse().unwrap(), max, openings: Openings::default() })
         .to_vec();
-    let request = ClaimRequest { worker: worker("w1"), wants, lease: LEASE };
+    let request = ClaimRequest { worker: worker("w1"), wants, max: usize::MAX, lease: LEASE };
     let claims = world.store.claim(request, world.now).await.unwrap();
     let kinds: Vec<&str> = claims.jobs.iter().map(|claimed| claimed.job.spec.kind.as_str()).collect();
     assert_eq!(kinds, ["a", "a", "b"]);
     assert_eq!(world.store.waiting(), 2);
+}
+
+/// However many it wants of each kind.
+pub async fn no_more_are_given_than_wanted_in_all(backend: &dyn Backend) {
+    let world = World::new(backend).await;
+    for kind in ["a", "a", "b", "b"] {
+        world.submit(Spec { kind: kind.parse().unwrap(), ..spec() }).await;
+    }
+    let wants =
+        ["b", "a"].map(|kind| Want { kind: kind.parse().unwrap(), max: 9, openings: Openings::default() }).to_vec();
+    let request = ClaimRequest { worker: worker("w1"), wants, max: 3, lease: LEASE };
+    let claims = world.store.claim(request, world.now).await.unwrap();
+    let kinds: Vec<&str> = claims.jobs.iter().map(|claimed| claimed.job.spec.kind.as_str()).collect();
+    assert_eq!(kinds, ["b", "b", "a"]);
 }
 
 /// A job whose upstream would not take it now is not leased, and holds up nobody behind it.
@@ -58,7 +72,7 @@ pub async fn a_closed_lane_is_not_given_and_holds_up_no_other(backend: &dyn Back
     }
     let known = [("shut".parse().unwrap(), 0), ("narrow".parse().unwrap(), 1)].into();
     let wants = vec![Want { kind: spec().kind, max: 9, openings: Openings { known, other: 1 } }];
-    let request = ClaimRequest { worker: worker("w1"), wants, lease: LEASE };
+    let request = ClaimRequest { worker: worker("w1"), wants, max: usize::MAX, lease: LEASE };
     let claims = world.store.claim(request, world.now).await.unwrap();
     let mut lanes: Vec<_> =
         claims.jobs.iter().map(|claimed| claimed.job.spec.lane.as_ref().map(Lane::as_str)).collect();
@@ -87,7 +101,7 @@ pub async fn a_job_is_not_given_before_its_time(backend: &dyn Backend) {
     let due = START.after(Duration::from_secs(5));
     let job = world.submit(Spec { run_at: due, ..spec() }).await;
     assert_eq!(world.state(job.id).await, State::Scheduled);
-    let request = ClaimRequest { worker: worker("w1"), wants: Vec::new(), lease: LEASE };
+    let request = ClaimRequest { worker: worker("w1"), wants: Vec::new(), max: usize::MAX, lease: LEASE };
     assert_eq!(world.store.claim(request, world.now).await.unwrap().next_due, Some(due));
     world.now = Time::from_millis(due.as_millis() - 1);
     assert!(world.claim(1).await.is_empty());

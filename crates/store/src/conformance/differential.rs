@@ -144,7 +144,8 @@ impl Run {
             wants.push(Want { kind: kind.parse().unwrap(), max: upto(4), openings });
         }
         let lease = Duration::from_millis(1_000 + self.chance.below(5_000));
-        let request = ClaimRequest { worker: self.worker(), wants, lease };
+        let request =
+            ClaimRequest { worker: self.worker(), wants, max: usize::try_from(self.chance.below(6)).unwrap(), lease };
         let claims = both!(self, store => store.claim(request.clone(), self.now));
         self.leases.extend(claims.jobs.iter().map(|claimed| (claimed.job.id, claimed.job.life.fence)));
     }

@@ -132,7 +132,7 @@ impl World {
 
     pub(super) async fn claim_as(&self, name: &str, max: usize) -> Vec<Claimed> {
         let wants = vec![Want { kind: spec().kind, max, openings: Openings::default() }];
-        self.store.claim(ClaimRequest { worker: worker(name), wants, lease: LEASE }, self.now).await.unwrap().jobs
+        self.store.claim(ClaimRequest { worker: worker(name), wants, max, lease: LEASE }, self.now).await.unwrap().jobs
     }
 
     pub(super) async fn claim(&self, max: usize) -> Vec<Claimed> {

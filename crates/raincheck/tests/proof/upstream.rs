@@ -1,0 +1,160 @@
+//! Promise: a call under way when the server dies is found again where the provider allows it, and made again otherwise, or not at
+//! all, as was wished; and the keys of providers stay in the server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use raincheck_simulator::{
+    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, RetryAfter, SimConfig, Simulator,
+};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::http::Http;
+use super::job;
+use super::server::{Launch, Server};
+use super::trial::within;
+use crate::support::Place;
+
+const CANARY: &str = "sk-canary-4711";
+
+/// A simulated provider in this process, and a server that calls it.
+struct Stage {
+    place: Place,
+    server: Server,
+    simulator: Simulator,
+    runtime: Runtime,
+}
+
+impl Stage {
+    /// Calls take as long as `call_ms`; `settings` are added to those of the upstream.
+    fn new(call_ms: f64, settings: &str) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let behaviour = Behaviour { call_ms: Some(Distribution::Constant(call_ms)), ..Behaviour::default() };
+        let config = SimConfig { behaviour, ..SimConfig::default() };
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let simulator = runtime.block_on(Simulator::start(config, address)).expect("the simulator starts");
+        let place = Place::new();
+        let url = simulator.url(Dialect::Openai);
+        let file = format!(
+            "[upstream.openai]\nprotocol = \"openai\"\nbase_url = \"{url}\"\napi_key = \"{CANARY}\"\n{settings}\n"
+        );
+        std::fs::write(place.log().parent().expect("a directory").join("raincheck.toml"), file)
+            .expect("write the file");
+        let server = Launch::at(&place).start();
+        Self { place, server, simulator, runtime }
+    }
+
+    fn submit(&self, body: &str) -> String {
+        let answer = self.server.http().submit("", body).expect("an answer");
+        assert_eq!(answer.status, 202, "{answer}");
+        answer.id()
+    }
+
+    fn executions(&self) -> u64 {
+        self.simulator.ledger().dialects.get(&Dialect::Openai).map_or(0, |tally| tally.executions)
+    }
+
+    /// Kills the server while the provider is at work, and starts it again.
+    fn die_in_mid_call(&mut self, id: &str) {
+        within(Duration::from_secs(10), "the provider is at work", || (self.executions() == 1).then_some(()));
+        let recorded = |http: &mut Http| job::log(http, id).len() >= 2;
+        within(Duration::from_secs(10), "the call is under way", || recorded(&mut self.server.http()).then_some(()));
+        std::thread::sleep(Duration::from_millis(300));
+        self.server.kill();
+        self.server.start_again();
+    }
+}
+
+const RESPONSE: &str = r#"{"kind": "llm.response", "input": {"model": "gpt-5", "input": "Score this."}}"#;
+
+#[test]
+fn a_call_of_a_killed_server_is_found_again_and_paid_for_once() {
+    let mut stage = Stage::new(2_000.0, "native_background = true");
+    let id = stage.submit(RESPONSE);
+    stage.die_in_mid_call(&id);
+    let job = job::check_ended(&mut stage.server.http(), &id);
+    assert_eq!((&job["state"], job["attempt"].as_u64()), (&Value::from("completed"), Some(2)), "{job}");
+    assert_eq!(stage.executions(), 1, "{:?}", stage.simulator.ledger());
+}
+
+#[test]
+fn without_a_way_to_find_it_a_call_is_made_again_under_the_same_key() {
+    let mut stage = Stage::new(2_000.0, "");
+    let id = stage.submit(RESPONSE);
+    stage.die_in_mid_call(&id);
+    let job = job::check_ended(&mut stage.server.http(), &id);
+    assert_eq!((&job["state"], stage.executions()), (&Value::from("completed"), 2), "{job}");
+    let keys = stage.simulator.ledger().keys;
+    assert_eq!(keys.keys().collect::<Vec<_>>(), [&id], "the provider can tell that it is the same call");
+}
+
+#[test]
+fn or_it_is_not_made_again_if_that_was_wished() {
+    let mut stage = Stage::new(2_000.0, "on_ambiguous = \"fail\"");
+    let id = stage.submit(RESPONSE);
+    stage.die_in_mid_call(&id);
+    let job = job::check_ended(&mut stage.server.http(), &id);
+    assert_eq!(job["error"]["type"], "urn:raincheck:problem:outcome-ambiguous", "{job}");
+    assert_eq!(stage.executions(), 1);
+}
+
+/// Of several jobs under way, one after the other and at once, with kills in between: each ends, each is paid for once.
+#[test]
+fn many_calls_survive_many_deaths_and_are_paid_for_once() {
+    let mut stage = Stage::new(1_500.0, "native_background = true\nconcurrency = 20");
+    let ids: Vec<String> = (0..20).map(|_| stage.submit(RESPONSE)).collect();
+    within(Duration::from_secs(10), "the provider is at work", || (stage.executions() == 20).then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    for _ in 0..2 {
+        stage.server.kill();
+        stage.server.start_again();
+    }
+    for id in &ids {
+        assert_eq!(job::check_ended(&mut stage.server.http(), id)["state"], "completed");
+    }
+    assert_eq!(stage.executions(), 20, "{:?}", stage.simulator.ledger());
+}
+
+#[test]
+fn a_providers_key_is_nowhere_but_at_the_provider() {
+    let mut stage = Stage::new(10.0, "concurrency = 2");
+    let fault = |kind| Fault { kind, status: None, retry_after: RetryAfter::None, wait_ms: None, after_tokens: 1 };
+    let mut shown = Vec::new();
+    for kind in [None, Some(FaultKind::ContentPolicy), Some(FaultKind::InsufficientQuota), Some(FaultKind::Malformed)] {
+        stage.simulator.clear_faults();
+        stage.simulator.add_faults(kind.map(fault).map(FaultRule::always).into_iter().collect()).expect("a fault");
+        let id =
+            stage.submit(r#"{"kind": "llm.chat", "max_attempts": 1, "input": {"model": "gpt-5", "messages": []}}"#);
+        let mut http = stage.server.http();
+        shown.push(job::check_ended(&mut http, &id).to_string());
+        shown.push(format!("{:?}", job::log(&mut http, &id)));
+    }
+    let mut http = stage.server.http();
+    for path in ["/metrics", "/openapi.json", "/v1/kinds", "/v1/jobs"] {
+        shown.push(http.get(path).expect("an answer").to_string());
+    }
+    let received = stage.simulator.requests(0);
+    assert!(!received.is_empty(), "the provider was called");
+    stage.server.stop();
+    shown.push(stage.server.log());
+    for text in &shown {
+        assert!(!text.contains(CANARY), "{text}");
+    }
+    assert_eq!(files_with(&stage.place.data(), CANARY.as_bytes()), [""; 0]);
+    stage.runtime.shutdown_background();
+}
+
+/// The files below a directory that hold these bytes.
+fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("read the directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if std::fs::read(&path).is_ok_and(|text| text.windows(bytes.len()).any(|window| window == bytes)) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
