@@ -11,6 +11,9 @@ for prompt in ("a fox", "a while"):
     output = replicate.run(MODEL, input={"prompt": prompt})
     assert [str(file) for file in output] == [URL], (prompt, output)
 
+output = replicate.run(f"{MODEL}:0123456789abcdef", input={"prompt": "a fox"})
+assert output["seed"] == 7 and output["model"] == "0123456789abcdef", output
+
 prediction = replicate.predictions.create(version="0123456789abcdef", input={"prompt": "a fox"})
 assert prediction.status == "starting" and prediction.version == "0123456789abcdef", prediction
 prediction.wait()
@@ -19,7 +22,7 @@ assert replicate.predictions.get(prediction.id).input == {"prompt": "a fox"}
 
 events = list(replicate.models.predictions.create(MODEL, {"prompt": "a fox"}).stream())
 assert [event.event.value for event in events] == ["logs", "logs", "output", "done"], events
-assert all(event.id for event in events) and "".join(map(str, events)) == URL, events
+assert all(event.id for event in events) and str(events[2].data) == URL, events
 
 slow = replicate.models.predictions.create(MODEL, {"prompt": "slow"})
 slow.cancel()
