@@ -22,7 +22,7 @@ use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
 use raincheck_store::StoreError;
-use raincheck_upstream::{Egress, Upstreams};
+use raincheck_upstream::{Egress, Protocol, Upstreams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -207,7 +207,8 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
 /// Where the doors of other dialects lead.
 fn doors(upstreams: &Upstreams) -> Doors {
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
-    Doors { passage, ..Doors::default() }
+    let first = |protocol| upstreams.names(protocol).into_iter().next();
+    Doors { passage, fal: first(Protocol::Fal), replicate: first(Protocol::Replicate) }
 }
 
 /// The kinds that call upstreams, if there are upstreams that could be called.
