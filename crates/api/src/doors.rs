@@ -34,6 +34,12 @@ pub trait Passage: Send + Sync + 'static {
     /// # Errors
     /// Why there is no good answer. What an upstream answered is in the problem's `upstream_status` and `upstream_error`.
     async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed>;
+
+    /// The models that are listed for this protocol, with the upstream of each.
+    fn models(&self, protocol: &str) -> Vec<(String, String)> {
+        let _ = protocol;
+        Vec::new()
+    }
 }
 
 /// The body of an upstream's answer.

@@ -13,6 +13,7 @@ mod embeddings;
 mod error;
 mod images;
 mod live;
+mod models;
 mod page;
 mod responses;
 mod served;
@@ -38,4 +39,6 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::POST, "/openai/v1/chat/completions", chat::create)
         .dialect(Method::POST, "/openai/v1/embeddings", embeddings::create)
         .dialect(Method::POST, "/openai/v1/images/generations", images::create)
+        .dialect(Method::GET, "/openai/v1/models", models::list)
+        .dialect(Method::GET, "/openai/v1/models/{*model}", models::retrieve)
 }

@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod errors;
+mod passed;
 mod responses;
 mod retries;
 mod streams;

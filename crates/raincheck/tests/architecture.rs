@@ -7,14 +7,15 @@ use std::process::Command;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("raincheck-core", &[]),
     ("raincheck-audio", &[]),
+    ("raincheck-blob", &["core"]),
     ("raincheck-store", &["core"]),
     ("raincheck-upstream", &["core"]),
     ("raincheck-store-sqlite", &["store", "core"]),
     ("raincheck-engine", &["store", "core"]),
-    ("raincheck-api", &["engine", "upstream", "store", "core"]),
-    ("raincheck-kinds", &["engine", "upstream", "core", "audio"]),
+    ("raincheck-api", &["blob", "engine", "upstream", "store", "core"]),
+    ("raincheck-kinds", &["blob", "engine", "upstream", "core", "audio"]),
     ("raincheck-simulator", &[]),
-    ("raincheck", &["api", "engine", "upstream", "store", "store-sqlite", "kinds", "simulator", "core"]),
+    ("raincheck", &["api", "blob", "engine", "upstream", "store", "store-sqlite", "kinds", "simulator", "core"]),
 ];
 /// Tools of the project itself, which nobody depends on and which are not shipped.
 const TOOLS: &[&str] = &["raincheck-bench", "xtask"];

@@ -51,6 +51,10 @@ impl Passage for Upstreams {
         });
         Ok(response.map(|()| pieces.boxed()))
     }
+
+    fn models(&self, protocol: &str) -> Vec<(String, String)> {
+        protocol.parse().map(|protocol| Self::models(self, protocol)).unwrap_or_default()
+    }
 }
 
 fn with_model(body: &Value, model: &str) -> Vec<u8> {

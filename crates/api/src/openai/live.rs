@@ -118,9 +118,8 @@ impl Calls {
     /// One that was left alone first: its caller is most likely the one who asks again.
     fn attach(&self, name: &str) -> Option<Waiter> {
         let live = self.live();
-        let calls = live.get(name)?;
-        let call =
-            calls.iter().find(|call| call.is_alone()).or_else(|| calls.iter().find(|call| !*call.taken.borrow()));
+        let open = || live.get(name).into_iter().flatten().filter(|call| !*call.taken.borrow());
+        let call = open().find(|call| call.is_alone()).or_else(|| open().next());
         call.map(Waiter::new)
     }
 

@@ -1,0 +1,198 @@
+//! Calls that are passed on, to an upstream that a test holds in its hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Bytes;
+use axum::http::{Method, Response, StatusCode};
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use raincheck_api::{ApiSettings, Doors, NotPassed, Passage, Passed, PassedBody};
+use raincheck_core::{Problem, ProblemType};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tower::ServiceExt;
+
+use super::call;
+use crate::support::{Server, request};
+
+const CHAT: &str = "/openai/v1/chat/completions";
+const FIRST: (&str, &str) = ("x-stainless-retry-count", "0");
+const SECOND: (&str, &str) = ("x-stainless-retry-count", "1");
+
+/// Answers what it was sent; "wait" and "stream" wait to be let go first.
+#[derive(Clone, Default)]
+struct Upstream {
+    gate: Arc<Notify>,
+    calls: Arc<AtomicUsize>,
+    /// Let go whenever a call arrives.
+    arrived: Arc<Notify>,
+}
+
+#[async_trait]
+impl Passage for Upstream {
+    async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.arrived.notify_one();
+        if call.model == "refused" {
+            let error = json!({ "error": { "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null } });
+            let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, "one answered 429: slow down");
+            return Err(NotPassed { problem: problem.of_upstream(429, Some(error.into())), retry_after: None });
+        }
+        let response = Response::builder()
+            .header("content-type", if call.model == "stream" { "text/event-stream" } else { "application/json" })
+            .header("x-ratelimit-remaining-requests", "7")
+            .header("x-request-id", "req_theirs")
+            .header("openai-organization", "ours-to-know")
+            .header("raincheck-served-by", "one/served-1");
+        let sent = json!({ "path": call.path, "body": serde_json::from_slice::<Value>(&call.body).unwrap() });
+        let has_key = call.headers.contains_key("authorization");
+        assert!(!has_key, "the caller's key stays here");
+        let gate = Arc::clone(&self.gate);
+        let pieces = match call.model.as_str() {
+            "stream" => futures_util::stream::iter([Bytes::from_static(b"data: {}\n\n")])
+                .chain(futures_util::stream::once(async move {
+                    gate.notified().await;
+                    Bytes::from_static(b"data: [DONE]\n\n")
+                }))
+                .boxed(),
+            "wait" => {
+                gate.notified().await;
+                futures_util::stream::iter([Bytes::from(sent.to_string())]).boxed()
+            }
+            _ => futures_util::stream::iter([Bytes::from(sent.to_string())]).boxed(),
+        };
+        Ok(response.body(pieces.map(Ok).boxed()).unwrap())
+    }
+
+    fn models(&self, _: &str) -> Vec<(String, String)> {
+        vec![("m".into(), "one".into()), ("org/m".into(), "one".into()), ("m".into(), "two".into())]
+    }
+}
+
+async fn server(upstream: &Upstream) -> Server {
+    let doors = Doors { passage: Some(Arc::new(upstream.clone())), ..Doors::default() };
+    Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await
+}
+
+#[tokio::test]
+async fn a_call_is_passed_on_as_it_is() {
+    let server = server(&Upstream::default()).await;
+    for (path, body) in [
+        (CHAT, json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] })),
+        ("/openai/v1/embeddings", json!({ "model": "m", "input": "x" })),
+        ("/openai/v1/images/generations", json!({ "model": "m", "prompt": "x" })),
+        ("/openai/v1/responses", json!({ "model": "m", "input": "x" })),
+    ] {
+        let reply = call(&server, Method::POST, path, &[("authorization-not", "x")], &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        assert_eq!(reply.json(), json!({ "path": path.strip_prefix("/openai/v1").unwrap(), "body": body }));
+        assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("7"));
+        assert_eq!(reply.header("x-request-id"), Some("req_theirs"));
+        assert_eq!(reply.header("raincheck-served-by"), Some("one/served-1"));
+        assert_eq!(reply.header("openai-organization"), None, "whose account it is stays here");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_passed_on_as_they_come() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "stream", "stream": true, "messages": [] }).to_string();
+    let mut response = server.router.clone().oneshot(request(Method::POST, CHAT, &[], &body)).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let piece = response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&piece[..], b"data: {}\n\n", "before the next was made");
+    upstream.gate.notify_one();
+    let rest = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(&rest[..], b"data: [DONE]\n\n");
+}
+
+#[tokio::test]
+async fn a_refusal_is_passed_on_and_not_to_be_tried_again() {
+    let server = server(&Upstream::default()).await;
+    let reply = call(&server, Method::POST, CHAT, &[], &json!({ "model": "refused" })).await;
+    assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(reply.header("x-should-retry"), Some("false"));
+    let error = json!({ "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null });
+    assert_eq!(reply.json()["error"], error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sdk_that_lost_its_connection_is_given_the_call_that_is_being_made() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    // Its client gives up while it waits.
+    assert!(tokio::time::timeout(Duration::from_secs(5), first).await.is_err());
+    let again = call(&server, Method::POST, CHAT, &[SECOND], &body);
+    let (again, ()) = tokio::join!(again, async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        upstream.gate.notify_one();
+    });
+    assert_eq!((again.status, upstream.calls.load(Ordering::SeqCst)), (StatusCode::OK, 1));
+    // What was taken is not given again.
+    upstream.gate.notify_one();
+    call(&server, Method::POST, CHAT, &[SECOND], &body).await;
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_took_waits_for_the_sdk_to_ask_again() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    assert!(tokio::time::timeout(Duration::from_secs(5), first).await.is_err());
+    upstream.gate.notify_one();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(call(&server, Method::POST, CHAT, &[SECOND], &body).await.status, StatusCode::OK);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_waits_for_any_more_is_given_up() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    assert!(tokio::time::timeout(Duration::from_secs(5), first).await.is_err());
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    upstream.gate.notify_one();
+    assert_eq!(call(&server, Method::POST, CHAT, &[SECOND], &body).await.status, StatusCode::OK);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_happen_to_be_the_same_are_each_made() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let let_go = async {
+        for _ in 0..2 {
+            upstream.arrived.notified().await;
+        }
+        upstream.gate.notify_waiters();
+        upstream.gate.notify_one();
+        upstream.gate.notify_one();
+    };
+    let one = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    let other = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    let (one, other, ()) = tokio::join!(one, other, let_go);
+    assert_eq!((one.status, other.status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn models_are_those_that_upstreams_list() {
+    let server = server(&Upstream::default()).await;
+    let models = server.get("/openai/v1/models").await.json();
+    let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!((ids, &models["object"]), (vec!["m", "org/m"], &json!("list")));
+    let model = server.get("/openai/v1/models/org/m").await.json();
+    assert_eq!(model, json!({ "id": "org/m", "object": "model", "created": 0, "owned_by": "one" }));
+    assert_eq!(server.get("/openai/v1/models/other").await.status, StatusCode::NOT_FOUND);
+}
