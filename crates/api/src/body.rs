@@ -172,12 +172,12 @@ fn coded() -> ApiError {
 }
 
 /// How long a body of which so much has arrived may have taken.
-fn patience(api: &Api, arrived: usize) -> Duration {
+pub(crate) fn patience(api: &Api, arrived: usize) -> Duration {
     api.settings.body_timeout
         + Duration::from_millis(arrived as u64 * 1_000 / u64::from(api.settings.body_rate_min.max(1)))
 }
 
-async fn next_piece(body: &mut Body, until: Instant) -> Result<Option<Bytes>, ApiError> {
+pub(crate) async fn next_piece(body: &mut Body, until: Instant) -> Result<Option<Bytes>, ApiError> {
     loop {
         let frame = tokio::time::timeout_at(until, body.frame()).await.map_err(|_| {
             ApiError::new(ProblemType::REQUEST_TIMEOUT, "the body did not arrive in time; send it faster, or less")

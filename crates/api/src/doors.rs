@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Response};
 use futures_util::stream::BoxStream;
+use raincheck_blob::Blobs;
 use raincheck_core::Problem;
 
 mod upstreams;
@@ -18,6 +19,8 @@ pub struct Doors {
     pub replicate: Option<String>,
     /// Where calls go whose answer is waited for; `None` if there is no such place.
     pub passage: Option<Arc<dyn Passage>>,
+    /// Where uploaded files are kept; `None` if none are taken.
+    pub files: Option<Blobs>,
 }
 
 impl fmt::Debug for Doors {

@@ -6,14 +6,17 @@
 //! ```
 
 mod attach;
+mod batches;
 mod body;
 mod call;
 mod chat;
 mod embeddings;
 mod error;
+mod files;
 mod images;
 mod live;
 mod models;
+mod multipart;
 mod page;
 mod responses;
 mod served;
@@ -41,4 +44,13 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::POST, "/openai/v1/images/generations", images::create)
         .dialect(Method::GET, "/openai/v1/models", models::list)
         .dialect(Method::GET, "/openai/v1/models/{*model}", models::retrieve)
+        .dialect(Method::POST, "/openai/v1/files", files::upload)
+        .dialect(Method::GET, "/openai/v1/files", files::list)
+        .dialect(Method::GET, "/openai/v1/files/{id}", files::retrieve)
+        .dialect(Method::DELETE, "/openai/v1/files/{id}", files::delete)
+        .dialect(Method::GET, "/openai/v1/files/{id}/content", files::content)
+        .dialect(Method::POST, "/openai/v1/batches", batches::create)
+        .dialect(Method::GET, "/openai/v1/batches", batches::list)
+        .dialect(Method::GET, "/openai/v1/batches/{id}", batches::retrieve)
+        .dialect(Method::POST, "/openai/v1/batches/{id}/cancel", batches::cancel)
 }

@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod errors;
+mod files;
 mod passed;
 mod responses;
 mod retries;

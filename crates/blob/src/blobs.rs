@@ -137,6 +137,12 @@ impl Blobs {
         Ok(true)
     }
 
+    /// Where everything is kept. Names that begin with a dot are free for those who keep work of their own beside the files.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
     fn place(&self, about: &About) -> PathBuf {
         self.0.root.join(about.tenant.as_str()).join(about.id.as_str())
     }

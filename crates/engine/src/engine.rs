@@ -322,6 +322,12 @@ impl Engine {
         &self.0.clock
     }
 
+    /// 64 random bits, for names that nobody should guess.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.0.chance.bits()
+    }
+
     /// The time until a lease lapses without a heartbeat.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -3,6 +3,7 @@
 //! A handler here only turns a job's input into calls of something else; rules about when it runs, how often and for whom
 //! are the engine's. This crate knows no HTTP server and no store.
 
+mod batch;
 mod calling;
 mod echo;
 mod files;
@@ -16,6 +17,7 @@ mod remote;
 mod scan;
 mod sleep;
 
+pub use batch::{Batch, Called, Line, Lines};
 pub use echo::Echo;
 pub use files::JobFiles;
 pub use http_request::HttpRequest;

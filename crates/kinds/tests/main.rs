@@ -1,5 +1,6 @@
 //! The bundled handlers, run by an engine as a server runs them.
 
+mod batch;
 mod http_request;
 mod image;
 mod llm;

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_api::{Doors, Passage, Tls};
+use raincheck_blob::Blobs;
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
+use raincheck_kinds::{AudioScan, Batch, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
 use raincheck_store::StoreError;
 use raincheck_upstream::{Egress, Protocol, Upstreams};
 use tokio::net::TcpListener;
@@ -32,6 +33,8 @@ use crate::exit::{Exit, Failure};
 use signals::Signals;
 use store::Opened;
 
+/// Where uploaded files are, in the data directory.
+const UPLOADS: &str = "uploads";
 /// How long the answers under way may take once the store has failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -96,6 +99,8 @@ struct Server {
     opened: Opened,
     engine: Engine,
     files: JobFiles,
+    /// The files that tenants upload.
+    blobs: Blobs,
     upstreams: Upstreams,
     address: SocketAddr,
     /// What it proves itself with, if it speaks TLS.
@@ -131,9 +136,9 @@ impl Server {
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
         let upstreams = open_upstreams(&loaded.config, &hub)?;
-        let (engine, files) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
+        let (engine, files, blobs) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, upstreams, address, tls, keyless }, listener))
+        Ok((Self { loaded, opened, engine, files, blobs, upstreams, address, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
@@ -141,7 +146,7 @@ impl Server {
         let Config { limits, server, .. } = &self.loaded.config;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
-        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams));
+        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs));
         let settings = Arc::new(raincheck_api::ApiSettings { files, tls, doors, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
@@ -172,7 +177,7 @@ async fn start_engine(
     opened: &Opened,
     hub: Arc<Hub>,
     upstreams: &Upstreams,
-) -> Result<(Engine, JobFiles), Failure> {
+) -> Result<(Engine, JobFiles, Blobs), Failure> {
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
     };
@@ -182,12 +187,13 @@ async fn start_engine(
     }
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
-    let bundled = with_models(bundled, upstreams);
+    let blobs = Blobs::open(opened.directory.join(UPLOADS)).map_err(unusable)?;
+    let bundled = with_models(bundled, upstreams, &blobs).map_err(unusable)?;
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
     let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
-    Ok((engine.await.map_err(cannot)?, files))
+    Ok((engine.await.map_err(cannot)?, files, blobs))
 }
 
 /// The upstreams of the configuration. Whenever one may take more, the engine looks for jobs that wait for it.
@@ -205,21 +211,23 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
 }
 
 /// Where the doors of other dialects lead.
-fn doors(upstreams: &Upstreams) -> Doors {
+fn doors(upstreams: &Upstreams, blobs: &Blobs) -> Doors {
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
     let first = |protocol| upstreams.names(protocol).into_iter().next();
-    Doors { passage, fal: first(Protocol::Fal), replicate: first(Protocol::Replicate) }
+    let (fal, replicate) = (first(Protocol::Fal), first(Protocol::Replicate));
+    Doors { passage, files: Some(blobs.clone()), fal, replicate }
 }
 
 /// The kinds that call upstreams, if there are upstreams that could be called.
-fn with_models(registry: Registry, upstreams: &Upstreams) -> Registry {
+fn with_models(registry: Registry, upstreams: &Upstreams, blobs: &Blobs) -> std::io::Result<Registry> {
     if upstreams.is_empty() {
-        return registry;
+        return Ok(registry);
     }
     let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
     let registry = registry.with(ImageGenerate::new(upstreams.clone())).with(HttpRequest::new(upstreams.clone()));
-    let registry = registry.with(MessageBatch::by(upstreams.clone()));
-    kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone())))
+    let registry =
+        registry.with(MessageBatch::by(upstreams.clone())).with(Batch::by(blobs.clone(), upstreams.clone())?);
+    Ok(kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone()))))
 }
 
 /// A kind of which the server knows only that workers in other processes run it.

@@ -48,6 +48,11 @@ impl Page {
         Self { items, has_more }
     }
 
+    /// A page whose items were picked already.
+    pub(super) fn picked(items: Vec<(String, Json)>, has_more: bool) -> Self {
+        Self { items, has_more }
+    }
+
     pub(super) fn reply(&self) -> Response {
         let data: Vec<&Json> = self.items.iter().map(|(_, item)| item).collect();
         let id = |item: Option<&(String, Json)>| item.map(|(id, _)| id.clone());

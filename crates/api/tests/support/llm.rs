@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 pub(super) fn register(registry: Registry, gate: &Arc<Notify>) -> Registry {
-    registry.with(Response(Arc::clone(gate))).with(Plain("llm.chat")).with(Plain("llm.embed"))
+    registry.with(Response(Arc::clone(gate))).with(Plain("llm.chat")).with(Plain("llm.embed")).with(Batch)
 }
 
 /// `llm.response`.
@@ -158,5 +158,20 @@ impl Handler for Plain {
             return Err(Failure::fatal(problem.of_upstream(429, Some(error.into()))));
         }
         Ok(json!({ "id": "theirs", "object": self.0, "asked": input }).into())
+    }
+}
+
+/// `llm.batch`: says that it was done.
+struct Batch;
+
+#[async_trait]
+impl Handler for Batch {
+    fn about(&self) -> About {
+        About::new("llm.batch".parse().unwrap(), "Makes many calls.", json!(true).into())
+    }
+
+    async fn run(&self, _: Context, _: Json) -> Result<Json, Failure> {
+        let counts = json!({ "total": 3, "completed": 2, "failed": 1 });
+        Ok(json!({ "request_counts": counts, "output_file_id": "file-1", "error_file_id": null }).into())
     }
 }

@@ -1,0 +1,179 @@
+//! Files: what batches read, and what they leave.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
+use raincheck_core::{Json, ProblemType, Tenant};
+use raincheck_store::StoreError;
+use serde_json::{Value, json};
+use tokio_util::io::ReaderStream;
+
+use super::body::invalid;
+use super::multipart::Multipart;
+use super::page::{self, Page};
+use crate::api::Api;
+use crate::auth::{Caller, Read, Submit};
+use crate::problem::ApiError;
+use crate::query::Query;
+use crate::reply;
+
+/// The largest file, in bytes: as much as OpenAI takes.
+const BYTES_MAX: u64 = 512 << 20;
+/// A file's name and purpose, in bytes.
+const NAME_MAX: usize = 512;
+const PURPOSE_MAX: usize = 64;
+/// Files on a page, unless asked otherwise, and at most.
+const PAGE_MAX: usize = 10_000;
+/// How much of a file is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// `POST /openai/v1/files`: takes a file. It goes to the disk as it comes, and is there whole or not at all.
+pub(crate) async fn upload(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let blobs = blobs(&api)?;
+    let (parts, body) = request.into_parts();
+    let mut form = Multipart::new(&api, &parts.headers, body)?;
+    let now = api.engine.clock().now();
+    let (mut purpose, mut upload, mut filename) = (None, None, String::new());
+    while let Some(part) = form.part().await? {
+        match part.name.as_str() {
+            "purpose" => purpose = Some(form.text(PURPOSE_MAX).await?),
+            "file" if upload.is_none() => {
+                filename = part.filename.filter(|name| name.len() <= NAME_MAX).unwrap_or_else(|| "upload".to_owned());
+                let (filename, purpose) = (String::new(), String::new());
+                let (id, tenant) = (FileId::new(now, api.engine.random()), caller.tenant.clone());
+                let wanted = Wanted { id, tenant, filename, purpose, created_at: now };
+                let mut file = blobs.begin(wanted, BYTES_MAX).await.map_err(refused)?;
+                while let Some(piece) = form.piece().await? {
+                    file.write(&piece).await.map_err(refused)?;
+                }
+                upload = Some(file);
+            }
+            "file" => return Err(invalid("file", "one file at a time")),
+            // `expires_after[…]`: files are kept until they are deleted.
+            other => return Err(invalid(other, "there are the parts purpose and file; files are kept until deleted")),
+        }
+    }
+    let purpose = purpose.filter(|purpose| !purpose.is_empty());
+    let purpose = purpose.ok_or_else(|| invalid("purpose", "say what the file is for in the part purpose"))?;
+    let mut file = upload.ok_or_else(|| invalid("file", "send the file in the part file"))?;
+    file.describe(filename, purpose);
+    let about = file.finish().await.map_err(refused)?;
+    Ok(reply::json(StatusCode::OK, &object(&about)))
+}
+
+/// `GET /openai/v1/files`.
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    query: Query,
+) -> Result<Response, ApiError> {
+    let wanted = page::Wanted::of(&query, PAGE_MAX, PAGE_MAX)?;
+    let purpose: Option<String> = query.get("purpose", "a word")?;
+    let files = blobs(&api)?.list(&caller.tenant);
+    let files = files.iter().filter(|file| purpose.as_ref().is_none_or(|purpose| file.purpose == *purpose));
+    let items = files.map(|file| (file.id.to_string(), Json::from(object(file)))).collect();
+    Ok(Page::of(items, &wanted).reply())
+}
+
+/// `GET /openai/v1/files/{id}`.
+pub(crate) async fn retrieve(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    Ok(reply::json(StatusCode::OK, &object(&*found(&api, &caller.tenant, &id)?)))
+}
+
+/// `DELETE /openai/v1/files/{id}`.
+pub(crate) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Submit>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let about = found(&api, &caller.tenant, &id)?;
+    let removed = blobs(&api)?.remove(&caller.tenant, &about.id).await;
+    if !removed.map_err(|error| refused(UploadError::Io(error)))? {
+        return Err(no_such_file(&id));
+    }
+    Ok(reply::json(StatusCode::OK, &json!({ "id": id, "object": "file", "deleted": true })))
+}
+
+/// `GET /openai/v1/files/{id}/content`: the bytes, as they came.
+pub(crate) async fn content(
+    State(api): State<Arc<Api>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let about = found(&api, &caller.tenant, &id)?;
+    let file = blobs(&api)?.read(&about).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => no_such_file(&id),
+        _ => refused(UploadError::Io(error)),
+    })?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (CONTENT_LENGTH, HeaderValue::from(about.bytes)),
+        (CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
+        // What somebody uploaded is no page of ours, even in a browser that shows it in spite of the line above.
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")),
+    ];
+    Ok((StatusCode::OK, headers, Body::from_stream(ReaderStream::with_capacity(file, CHUNK))).into_response())
+}
+
+/// Where files are kept.
+pub(super) fn blobs(api: &Api) -> Result<&Blobs, ApiError> {
+    let detail = "this server keeps no files";
+    api.settings.doors.files.as_ref().ok_or_else(|| ApiError::new(ProblemType::NOT_FOUND, detail))
+}
+
+/// A file of the tenant. Of another tenant's it is said that there is none.
+pub(super) fn found(api: &Api, tenant: &Tenant, id: &str) -> Result<Arc<About>, ApiError> {
+    let file = id.parse().ok();
+    let file = match file {
+        Some(file) => blobs(api)?.get(tenant, &file),
+        None => None,
+    };
+    file.ok_or_else(|| no_such_file(id))
+}
+
+fn no_such_file(id: &str) -> ApiError {
+    ApiError::new(ProblemType::NOT_FOUND, format!("No such File object: {id}"))
+}
+
+fn refused(error: UploadError) -> ApiError {
+    match error {
+        UploadError::TooLarge(max) => {
+            ApiError::new(ProblemType::BODY_TOO_LARGE, format!("a file may have {max} bytes"))
+        }
+        UploadError::TooMany(max) => {
+            ApiError::new(ProblemType::INVALID_REQUEST, format!("you may have {max} files; delete some"))
+        }
+        UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => StoreError::Full.into(),
+        UploadError::Io(error) => {
+            tracing::error!(%error, "a file could not be kept");
+            ApiError::new(ProblemType::INTERNAL, "the file could not be kept; the server's log says more")
+        }
+    }
+}
+
+fn object(about: &About) -> Value {
+    json!({
+        "id": about.id,
+        "object": "file",
+        "bytes": about.bytes,
+        "created_at": about.created_at.as_millis().div_euclid(1_000),
+        "expires_at": null,
+        "filename": about.filename,
+        "purpose": about.purpose,
+        "status": "processed",
+        "status_details": null,
+    })
+}

@@ -1,0 +1,122 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use raincheck_core::Json;
+use raincheck_core::gate::Then;
+use raincheck_upstream::{PassFailure, Protocol, Request, Route, Upstreams, estimate};
+use serde_json::{Map, Value, json};
+
+use crate::calling::OBJECT_MAX;
+
+/// How long a line waits for its turn at the gate before it looks anew where it should go.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// A line whose upstream is closed or fails asks again no sooner than this, and no later than [`LATER_MAX`].
+const LATER_MIN: Duration = Duration::from_secs(1);
+const LATER_MAX: Duration = Duration::from_secs(60);
+
+/// One call of a batch.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// A name that stays the same in every attempt, for upstreams that recognise a call made again.
+    pub key: String,
+    /// What is called, such as `/v1/embeddings`.
+    pub endpoint: String,
+    /// What it is sent.
+    pub body: Json,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug)]
+pub enum Called {
+    /// The upstream answered, well or not.
+    Answered {
+        /// Its status.
+        status: u16,
+        /// Its name for the call, if it gave one.
+        request_id: String,
+        /// What it said.
+        body: Json,
+    },
+    /// There is no answer, and there will be none.
+    Failed {
+        /// Why, in a word.
+        code: String,
+        /// Why, in words.
+        message: String,
+    },
+    /// Not now: it is made again after this.
+    Later(Duration),
+}
+
+/// Makes the calls of batches, one at a time.
+#[async_trait]
+pub trait Lines: Send + Sync + 'static {
+    /// Makes a call.
+    async fn call(&self, line: Line) -> Called;
+}
+
+/// Calls of upstreams that speak OpenAI's protocol, past their gates.
+pub(super) struct ByUpstreams(pub(super) Upstreams);
+
+#[async_trait]
+impl Lines for ByUpstreams {
+    async fn call(&self, line: Line) -> Called {
+        let Ok(mut body) = line.body.parse::<Map<String, Value>>() else {
+            return failed("invalid_request", "the body is no object");
+        };
+        // A line has one answer, and waits for it.
+        for own in ["stream", "stream_options", "background"] {
+            body.remove(own);
+        }
+        let upstream = body.remove("upstream").and_then(|name| name.as_str().map(str::to_owned));
+        let model = body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let routes = match self.0.routes(Protocol::Openai, &model, upstream.as_deref()) {
+            Ok(routes) => routes,
+            Err(error) => return refused(404, "model_not_found", &error.to_string()),
+        };
+        let tokens = estimate(&Value::Object(body.clone()));
+        let path = line.endpoint.strip_prefix("/v1").unwrap_or(&line.endpoint);
+        let make = |route: &Route| {
+            let mut body = body.clone();
+            body.insert("model".into(), route.model().into());
+            let mut sent = Request::post(path, Value::Object(body).to_string().into());
+            sent.idempotency_key = Some(line.key.clone());
+            sent
+        };
+        let answer = match self.0.pass(&routes, tokens, PATIENCE, make).await {
+            Ok(answer) => answer,
+            Err(PassFailure::Closed(closed)) => return Called::Later(closed.wait.clamp(LATER_MIN, LATER_MAX)),
+            Err(PassFailure::Failed(failure)) => {
+                let is_over = matches!(failure.verdict.then, Then::Never | Then::Elsewhere | Then::Blocked(_));
+                if !is_over && !failure.verdict.is_ambiguous {
+                    return Called::Later(failure.retry_after.unwrap_or(LATER_MIN * 5).clamp(LATER_MIN, LATER_MAX));
+                }
+                return match (failure.status, failure.body) {
+                    (Some(status), Some(body)) => {
+                        Called::Answered { status, request_id: String::new(), body: body.into() }
+                    }
+                    (Some(status), None) => refused(status, "upstream_refused", &failure.detail),
+                    (None, _) => failed("upstream_failed", &failure.detail),
+                };
+            }
+        };
+        let status = answer.status.as_u16();
+        let request_id =
+            answer.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        let read = answer.read(OBJECT_MAX).await;
+        let body = read.ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        match body.and_then(|text| Json::from_text(text).ok()) {
+            Some(body) => Called::Answered { status, request_id, body },
+            None => failed("upstream_failed", "the answer broke off, or is no JSON"),
+        }
+    }
+}
+
+fn failed(code: &str, message: &str) -> Called {
+    Called::Failed { code: code.to_owned(), message: message.to_owned() }
+}
+
+fn refused(status: u16, code: &str, message: &str) -> Called {
+    let error = json!({ "message": message, "type": "invalid_request_error", "param": null, "code": code });
+    Called::Answered { status, request_id: String::new(), body: json!({ "error": error }).into() }
+}
