@@ -10,6 +10,7 @@ mod packages;
 mod place;
 mod python;
 mod run;
+mod sdks;
 mod test;
 mod tools;
 
@@ -23,7 +24,8 @@ The project's own chores.
 Usage: cargo xtask CHORE
 
   test [--without-packages] [NEXTEST ARGUMENTS]
-        prepare what the tests need (Debian packages, a Python environment, cargo-nextest), then run all of them.
+        prepare what the tests need (Debian packages, a Python environment, the providers' SDKs, cargo-nextest), then run
+        all of them.
         With nextest arguments the doc tests are left out: cargo xtask test -p raincheck-core retry
         --without-packages   do not stop when Debian packages are missing and may not be installed; the tests that
                              need them will fail

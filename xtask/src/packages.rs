@@ -41,6 +41,8 @@ const PACKAGES: &[Package] = &[
         reason: "the Python environment in target/venv",
         probe: &["python3", "-c", "import ensurepip, venv"],
     },
+    Package { name: "nodejs", reason: "runs the providers' SDKs for Node", probe: &["node", "--version"] },
+    Package { name: "npm", reason: "installs them", probe: &["npm", "--version"] },
 ];
 
 /// Sees to it that every package is there: installs as root, else says what is missing and how to get it.

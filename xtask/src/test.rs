@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::run::{Failure, command, run, say};
-use crate::{packages, place, python, tools};
+use crate::{packages, place, python, sdks, tools};
 
 /// Every package with every feature: no test hides behind a feature that nobody turns on.
 const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
@@ -14,6 +14,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), Failure> {
     let nextest = tools::find_or_install(&tools::NEXTEST)?;
     packages::prepare(!ours.is_empty())?;
     let python = python::prepare()?;
+    sdks::prepare()?;
 
     // Doc tests first, for nextest does not run them and its summary is to come last.
     if theirs.is_empty() {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use raincheck_core::{Job, Tenant};
+use raincheck_core::{Job, Tenant, Time};
 use raincheck_store::Cancelled;
+use serde_json::json;
 
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
@@ -35,6 +36,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::POST, "/replicate/v1/predictions/{id}/cancel", cancel)
         .dialect(Method::GET, "/replicate/v1/predictions/{id}/stream", stream::stream)
         .dialect(Method::POST, "/replicate/v1/models/{owner}/{name}/predictions", create::create_of_model)
+        .dialect(Method::GET, "/replicate/v1/models/{owner}/{name}/versions/{version}", version)
 }
 
 /// `GET /v1/predictions/{id}`.
@@ -63,6 +65,14 @@ async fn cancel(
     let job = find(&api, &id, caller.sees()).await?;
     let prediction = prediction::view(&api, &job, caller.sees(), &base).await?;
     Ok(reply::json(StatusCode::OK, &prediction))
+}
+
+/// `GET /v1/models/{owner}/{name}/versions/{version}`: what the Python client looks up for a prediction of a version. Nothing
+/// is known of versions here, so every one looks alike: its output has no schema.
+async fn version(_: Caller<Read>, Path((.., version)): Path<(String, String, String)>) -> Response {
+    let schema = json!({ "components": { "schemas": { "Input": {}, "Output": {} } } });
+    let version = json!({ "id": version, "created_at": Time::EPOCH, "cog_version": "", "openapi_schema": schema });
+    reply::json(StatusCode::OK, &version)
 }
 
 /// The job of a prediction.

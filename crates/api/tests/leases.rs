@@ -53,6 +53,23 @@ async fn a_job_is_run_from_outside() {
 }
 
 #[tokio::test]
+async fn events_whose_answer_was_lost_are_sent_again() {
+    let server = Server::keyless().await;
+    let lease = leased(&server).await;
+    let first = json!({"after": 0, "events": [{"output": 1}, {"step": {"name": "a", "result": 1}}]});
+    for body in [&first, &first, &json!({"after": 4, "events": [{"output": 2}]}), &first] {
+        let reply = write(&server, &lease, "events", body.clone()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    }
+    let log = server.get(&format!("/v1/jobs/{}/events", lease["job"]["id"].as_str().unwrap())).await.json();
+    let types: Vec<&str> =
+        log["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["accepted", "started", "output", "step", "output"]);
+    let never = write(&server, &lease, "events", json!({"after": -1, "events": [{"output": 1}]})).await;
+    assert_eq!((never.status, &never.json()["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/after")));
+}
+
+#[tokio::test]
 async fn an_attempt_ends_in_one_of_three_ways() {
     let server = Server::keyless().await;
     for (ending, state) in [

@@ -8,6 +8,7 @@ mod documented;
 mod events;
 mod fal;
 mod files;
+mod floods;
 mod jobs;
 mod leases;
 mod openai;

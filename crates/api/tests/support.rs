@@ -22,6 +22,7 @@ use self::busy::Busy;
 
 mod busy;
 mod kinds;
+pub(crate) mod listening;
 mod llm;
 
 /// A running server, called without a socket.

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::sockets::{Listening, PATIENCE, SHORT, listen, rest};
+use crate::support::listening::{Listening, PATIENCE, SHORT, listen, rest};
 
 /// An authority, and a certificate of it for localhost.
 struct Proof {

@@ -52,7 +52,7 @@ impl Blobs {
             for file in files.flatten() {
                 match read(&file.path()) {
                     Ok(about) => {
-                        drop(known.entry(tenant.clone()).or_default().insert(about.id.clone(), Arc::new(about)))
+                        drop(known.entry(tenant.clone()).or_default().insert(about.id.clone(), Arc::new(about)));
                     }
                     Err(error) => tracing::warn!(path = %file.path().display(), %error, "a file cannot be read"),
                 }

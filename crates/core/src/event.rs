@@ -113,6 +113,12 @@ event_types! {
 }
 
 impl EventType {
+    /// Whether this is what a running attempt adds by itself: a [`Note`].
+    #[must_use]
+    pub fn is_note(self) -> bool {
+        matches!(self, Self::Progress | Self::Output | Self::Step)
+    }
+
     /// Whether this ends the log.
     #[must_use]
     pub fn is_final(self) -> bool {

@@ -138,7 +138,7 @@ impl Recorder {
     async fn record(&self, batch: Vec<(Arc<Running>, OwnedMutexGuard<()>)>) {
         let append = |(running, _): &(Arc<Running>, _)| {
             let notes = std::mem::take(&mut *running.unrecorded());
-            Append { job: running.id(), fence: running.fence(), notes }
+            Append { job: running.id(), fence: running.fence(), notes, after: None }
         };
         let appends: Vec<Append> = batch.iter().map(append).filter(|append| !append.notes.is_empty()).collect();
         if appends.is_empty() {

@@ -234,6 +234,7 @@ impl Handler for Batch {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what errors are mapped by takes them whole")]
 fn broken(error: io::Error) -> Failure {
     Failure::transient(format!("the files of the batch cannot be read or written: {error}"))
 }

@@ -23,7 +23,7 @@ use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Batch, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
 use raincheck_store::StoreError;
-use raincheck_upstream::{Egress, Upstreams};
+use raincheck_upstream::{Egress, Protocol, Upstreams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -213,7 +213,9 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
 /// Where the doors of other dialects lead.
 fn doors(upstreams: &Upstreams, blobs: &Blobs) -> Doors {
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
-    Doors { passage, files: Some(blobs.clone()), ..Doors::default() }
+    let first = |protocol| upstreams.names(protocol).into_iter().next();
+    let (fal, replicate) = (first(Protocol::Fal), first(Protocol::Replicate));
+    Doors { passage, files: Some(blobs.clone()), fal, replicate }
 }
 
 /// The kinds that call upstreams, if there are upstreams that could be called.

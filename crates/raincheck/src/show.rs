@@ -1,6 +1,7 @@
 //! How jobs, results and times look to people.
 
 mod job;
+pub(crate) mod model;
 mod result;
 mod scan;
 pub(crate) mod table;

@@ -3,10 +3,12 @@
 mod architecture;
 mod client;
 mod config;
+mod doors;
 mod help;
 mod jobs;
 mod keys;
 mod proof;
+mod sdk;
 mod simulate;
 mod start;
 mod stop;

@@ -65,6 +65,14 @@ impl Writer<'_> {
         }
     }
 
+    /// How many notes of its running attempt a job's log has after number `after`.
+    pub(crate) fn noted(&mut self, key: JobKey, after: u64) -> Result<usize, Fault> {
+        match self.memory.running(key) {
+            Some(running) => Ok(self.tables.event.noted(key, after, running.life.attempt)?),
+            None => Ok(0),
+        }
+    }
+
     /// Makes of a job what was decided.
     pub(crate) fn change(&mut self, before: &Hot, life: Life, events: Vec<Event>, now: Time) -> Result<(), Fault> {
         let after = before.after(life, &events);

@@ -78,6 +78,7 @@ macro_rules! conformance {
                 a_postponed_job_comes_back_at_no_cost,
                 a_released_attempt_costs_nothing,
                 progress_never_falls_within_an_attempt,
+                a_repeated_append_adds_nothing_twice,
                 steps_are_given_to_later_attempts,
                 so_many_steps_are_recorded,
                 an_ended_job_stays_as_it_is,

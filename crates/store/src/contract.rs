@@ -231,6 +231,10 @@ pub struct Append {
     pub fence: Fence,
     /// What it adds, in order.
     pub notes: Vec<Note>,
+    /// After which event of the log they belong, by what the attempt was told last. As many of the notes as the attempt has
+    /// in the log behind it are there already, and not added again: so a call that is repeated because its answer was lost
+    /// adds nothing twice. `None` adds all.
+    pub after: Option<u64>,
 }
 
 /// The end of an attempt.

@@ -134,6 +134,14 @@ impl Inner {
         Ok(life)
     }
 
+    /// How many notes of its current attempt a job's log has after number `after`.
+    fn noted(&self, key: JobKey, after: u64) -> usize {
+        self.jobs.get(&key).map_or(0, |Entry { log, life, .. }| {
+            let is_noted = |event: &&Event| event.attempt == life.attempt && event.body.event_type().is_note();
+            log.iter().rev().take_while(|event| event.seq > after).filter(is_noted).count()
+        })
+    }
+
     fn unindex(&mut self, key: JobKey, spec: &Spec, life: &Life) {
         match &life.lease {
             Some(lease) => drop(self.leases.remove(&(lease.until, key))),
@@ -280,7 +288,9 @@ impl Store for MemoryStore {
     async fn append(&self, appends: Vec<Append>, now: Time) -> Result<Vec<Result<u64, Refusal>>, StoreError> {
         self.change(|inner, changes| {
             let append = |append: Append| {
-                let command = Command::Append { fence: append.fence, notes: append.notes };
+                let known = append.after.map_or(0, |after| inner.noted(append.job.key(), after));
+                let notes = append.notes.into_iter().skip(known).collect();
+                let command = Command::Append { fence: append.fence, notes };
                 inner.command(append.job.key(), Some(append.job), command, now, changes).map(|life| life.last_seq)
             };
             appends.into_iter().map(append).collect()

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::gate::{End, Permit};
-use crate::{CallFailure, Frames, Usage};
+use crate::{CallFailure, Frame, Frames, Usage};
 
 /// The usage of an answer that is one object is looked for in so many bytes; a longer one costs what was estimated.
 const OBJECT_MAX: usize = 4 << 20;
@@ -29,7 +29,11 @@ pub struct Metered {
 
 /// How the usage is found without holding up or keeping what passes.
 enum Tap {
-    Stream(Frames),
+    Stream {
+        frames: Frames,
+        /// The provider said that this is all.
+        is_whole: bool,
+    },
     Object(Vec<u8>),
     Nothing,
 }
@@ -41,7 +45,11 @@ impl Metered {
         (first_byte, gap, deadline): (Duration, Duration, Instant),
         is_stream: bool,
     ) -> Self {
-        let tap = if is_stream { Tap::Stream(Frames::default()) } else { Tap::Object(Vec::new()) };
+        let tap = if is_stream {
+            Tap::Stream { frames: Frames::default(), is_whole: false }
+        } else {
+            Tap::Object(Vec::new())
+        };
         Self { body, permit, is_over: false, first_byte, gap, deadline, tap, usage: None }
     }
 
@@ -112,15 +120,18 @@ impl Metered {
         {
             self.usage = Usage::read(&value);
         }
+        let is_cut_short = matches!(self.tap, Tap::Stream { is_whole: false, .. });
+        let sign = if is_cut_short { Sign::Bad } else { Sign::Good };
         if let Some(permit) = self.permit.take() {
-            permit.settle(&End { sign: Sign::Good, first_byte: Some(self.first_byte), usage: self.usage, ..End::GONE });
+            permit.settle(&End { sign, first_byte: Some(self.first_byte), usage: self.usage, ..End::GONE });
         }
     }
 
     fn look(&mut self, data: &Bytes) {
         match &mut self.tap {
-            Tap::Stream(frames) => match frames.feed(data) {
+            Tap::Stream { frames, is_whole } => match frames.feed(data) {
                 Ok(found) => {
+                    *is_whole |= found.iter().any(says_that_it_is_all);
                     // Most events say nothing of it, and are not parsed for that.
                     for frame in found.iter().filter(|frame| frame.data.contains("\"usage\"")) {
                         if let Some(usage) = serde_json::from_str(&frame.data).ok().as_ref().and_then(Usage::read) {
@@ -135,4 +146,15 @@ impl Metered {
             Tap::Nothing => {}
         }
     }
+}
+
+/// Whether a provider ends its stream with this event: `[DONE]`, the reason why a chat finished, or a last event of its dialect.
+/// What ends without any is cut short, however orderly its connection was closed.
+fn says_that_it_is_all(frame: &Frame) -> bool {
+    const LAST: [&str; 5] = ["response.completed", "response.incomplete", "response.failed", "message_stop", "error"];
+    let is_last = |name: &str| LAST.contains(&name);
+    frame.data == "[DONE]"
+        || frame.event.as_deref().is_some_and(is_last)
+        || frame.data.contains("\"finish_reason\":\"")
+        || LAST.iter().any(|name| frame.data.contains(&format!("\"type\":\"{name}\"")))
 }

@@ -79,6 +79,13 @@ impl Upstreams {
         self.0.upstreams.is_empty()
     }
 
+    /// The names of those that speak a protocol, in order.
+    #[must_use]
+    pub fn names(&self, protocol: Protocol) -> Vec<String> {
+        let speaking = self.0.upstreams.values().filter(|upstream| upstream.config.protocol == protocol);
+        speaking.map(|upstream| upstream.name.clone()).collect()
+    }
+
     /// Has `changed` called whenever a gate may let more through. The first that is given counts.
     pub fn on_change(&self, changed: impl Fn() + Send + Sync + 'static) {
         let _ = self.0.surroundings.changed.set(Box::new(changed));

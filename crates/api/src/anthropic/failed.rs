@@ -22,9 +22,8 @@ pub(super) fn error(job: JobId, outcome: &Outcome) -> ApiError {
 pub(super) fn envelope(outcome: &Outcome) -> Value {
     let problem = problem(outcome);
     let upstream = upstream_error(&problem);
-    if let Some(envelope) = upstream.as_ref().and_then(|upstream| upstream.error?.parse::<Value>().ok())
-        && envelope["type"] == "error"
-    {
+    let own = upstream.as_ref().and_then(|upstream| upstream.error?.parse::<Value>().ok());
+    if let Some(envelope) = own.filter(|own| own["type"] == "error") {
         return envelope;
     }
     let status = upstream.map_or(500, |upstream| upstream.status);

@@ -57,8 +57,8 @@ pub(super) async fn status(
 /// The job once something was told of it, or as it is after a while.
 async fn settled(api: &Api, job: Job, tenant: Option<&Tenant>, logs: bool) -> Result<Job, ApiError> {
     let seen = job.life.last_seq;
-    let latest =
-        api.engine.store().read_log(job.id, tenant, seen.saturating_sub(LOOKED_AT.into()), LOOKED_AT.into()).await?;
+    let before = seen.saturating_sub(LOOKED_AT.into());
+    let latest = api.engine.store().read_log(job.id, tenant, before, LOOKED_AT.into()).await?;
     let now = api.engine.clock().now();
     let is_fresh = |event: &Event| is_news(event, logs) && now.since(event.at) < FRESH;
     if latest.is_none_or(|page| page.last_seq > seen || page.events.iter().any(is_fresh)) {

@@ -30,6 +30,9 @@ pub(crate) struct AppendRequest {
     /// The attempt's token.
     #[schemars(with = "u64")]
     fence: Fence,
+    /// The `last_seq` that the attempt was told last; 0 if none. As many of the events as the attempt has added since are
+    /// there already, and are not added again. Without it, all are added.
+    after: Option<u64>,
     /// What it adds, in order.
     #[schemars(length(min = 1, max = 1000))]
     events: Vec<Object<Added>>,
@@ -80,7 +83,7 @@ pub(crate) async fn append(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     query.only(&[])?;
-    let AppendRequest { fence, events } = body.parse()?;
+    let AppendRequest { fence, after, events } = body.parse()?;
     drop(body);
     if !(1..=EVENTS_MAX).contains(&events.len()) {
         return Err(invalid("/events", "from 1 to 1000 events are added in one request"));
@@ -91,7 +94,7 @@ pub(crate) async fn append(
     });
     let notes = notes.collect::<Result<_, _>>()?;
     attempt::leased(&api, &caller, job).await?;
-    let appends = vec![Append { job, fence, notes }];
+    let appends = vec![Append { job, fence, notes, after }];
     let appended = api.engine.store().append(appends, api.engine.clock().now()).await?.pop();
     match appended {
         Some(Ok(last_seq)) => Ok(reply::json(StatusCode::OK, &AppendReply { last_seq })),

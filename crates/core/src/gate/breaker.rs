@@ -13,8 +13,9 @@ const OUTCOMES_MIN: u64 = 20;
 const CONNECT_FAILURES_MAX: u32 = 5;
 /// How long nothing is let through at first; twice as long each time the probe fails.
 const OPEN_MIN: Duration = Duration::from_secs(5);
-/// And never longer than this.
-const OPEN_MAX: Duration = Duration::from_secs(300);
+/// And never longer than this: an upstream that works again is used again within a minute, and one probe in that time is
+/// nothing to one that does not.
+const OPEN_MAX: Duration = Duration::from_secs(45);
 /// So many good probes in a row close it again.
 const PROBES: u32 = 5;
 
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_probe_opens_it_for_twice_as_long_up_to_five_minutes() {
+    fn a_failed_probe_opens_it_for_twice_as_long_up_to_a_bound() {
         let mut breaker = Breaker::default();
         (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
         let mut waits = Vec::new();
@@ -243,7 +244,7 @@ mod tests {
             let BreakerState::Open(next) = breaker.state(until) else { panic!("it is open") };
             waits.push(next.since(until).as_secs());
         }
-        assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(waits, [10, 20, 40, 45, 45, 45, 45, 45]);
     }
 
     #[test]

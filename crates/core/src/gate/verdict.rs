@@ -89,7 +89,7 @@ impl Fault<'_> {
                 of(Sign::None, false, Then::Blocked(Block::Billing), false)
             }
             Self::Status { code: Some(code), .. } if CONTENT.contains(&code) => {
-                of(Sign::None, false, Then::Elsewhere, false)
+                of(Sign::Good, false, Then::Elsewhere, false)
             }
             Self::Status { status, .. } => match status {
                 402 => of(Sign::None, false, Then::Blocked(Block::Billing), false),
@@ -98,8 +98,9 @@ impl Fault<'_> {
                 408 | 409 => of(Sign::None, false, Then::Retry, false),
                 503 | 529 => of(Sign::Bad, true, Then::Retry, false),
                 500..=599 => of(Sign::Bad, false, Then::Retry, false),
-                400 | 413 | 414 | 415 | 422 => of(Sign::None, false, Then::Never, false),
-                _ => of(Sign::None, false, Then::Elsewhere, false),
+                // It works: it has read the request and knows what is wrong with it.
+                400 | 413 | 414 | 415 | 422 => of(Sign::Good, false, Then::Never, false),
+                _ => of(Sign::Good, false, Then::Elsewhere, false),
             },
         }
     }
@@ -134,10 +135,10 @@ mod tests {
             assert_eq!((status(code, None).sign, status(code, None).then), (Sign::None, Then::Retry), "{code}");
         }
         for code in [400, 413, 422] {
-            assert_eq!((status(code, None).sign, status(code, None).then), (Sign::None, Then::Never), "{code}");
+            assert_eq!((status(code, None).sign, status(code, None).then), (Sign::Good, Then::Never), "{code}");
         }
         for code in [404, 405, 410, 451] {
-            assert_eq!((status(code, None).sign, status(code, None).then), (Sign::None, Then::Elsewhere), "{code}");
+            assert_eq!((status(code, None).sign, status(code, None).then), (Sign::Good, Then::Elsewhere), "{code}");
         }
         for code in [401, 403] {
             assert_eq!(status(code, None).then, Then::Blocked(Block::Credential), "{code}");

@@ -5,9 +5,11 @@ use crate::Time;
 
 /// What limits are per.
 const MINUTE: Duration = Duration::from_secs(60);
-/// The limit is spread over the minute: no more than this part of it is used in the same part of the minute, so that who
+/// The limit is spread over the minute: about this part of it is used in the same part of the minute, so that who
 /// comes late in a minute does not find all of it gone.
 const PARTS: u64 = 10;
+/// How long such a part is.
+const PART: Duration = Duration::from_secs(6);
 /// Limits above this are none.
 const LIMIT_MAX: u64 = 1_000_000_000;
 
@@ -70,14 +72,22 @@ impl Window {
         if self.used + cost > self.limit {
             return Err(self.when_gone(self.used + cost - self.limit));
         }
-        let (part, span) = (self.limit.div_ceil(PARTS), MINUTE / u32::try_from(PARTS).unwrap_or(1));
-        let recently = |taken: &&Taken| taken.at.after(span) > now;
-        let recent: u64 = self.taken.iter().rev().take_while(recently).map(|taken| taken.cost).sum();
-        if recent > 0 && recent + cost > part {
-            let oldest = self.taken.iter().rev().take_while(recently).last();
-            return Err(oldest.map_or(now, |taken| taken.at.after(span)));
+        match self.recent(now) {
+            (used, Some(oldest)) if used >= self.part() => Err(oldest.after(PART)),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What of the limit may be begun within the same part of the minute: the last call may go beyond it, or calls that cost
+    /// more than half of it would leave the rest unused.
+    fn part(&self) -> u64 {
+        self.limit.div_ceil(PARTS)
+    }
+
+    /// What was taken in this part of the minute, and when the first of it was.
+    fn recent(&self, now: Time) -> (u64, Option<Time>) {
+        let recent = self.taken.iter().rev().take_while(|taken| taken.at.after(PART) > now);
+        recent.fold((0, None), |(used, _), taken| (used + taken.cost, Some(taken.at)))
     }
 
     /// Takes `cost`, whether or not there is room for it: ask [`Window::check`] first.
@@ -117,7 +127,8 @@ impl Window {
         }
         let cost = cost.clamp(1, self.limit);
         let room = (self.limit - self.used).min(self.left.map_or(u64::MAX, |(left, _)| left));
-        usize::try_from((room / cost).min((self.limit.div_ceil(PARTS) / cost).max(1))).unwrap_or(usize::MAX)
+        let soon = self.part().saturating_sub(self.recent(now).0).div_ceil(cost);
+        usize::try_from((room / cost).min(soon)).unwrap_or(usize::MAX)
     }
 
     fn forget(&mut self, now: Time) {
@@ -180,11 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn large_costs_use_nearly_all_of_it_too() {
+        for cost in [1_000, 3_300, 5_500, 6_000, 9_000, 11_000] {
+            let mut window = Window::new(100_000);
+            let taken = work(&mut window, std::iter::repeat_n(cost, 2_000), at(600_000));
+            let (used, fits) = (cost * taken.len() as u64, 100_000 / cost * cost);
+            assert!(most_in_a_minute(&taken) <= 100_000, "{cost}");
+            assert!(used * 100 >= fits * 10 * 95, "{cost} a call: {used} of {}", fits * 10);
+        }
+    }
+
+    #[test]
     fn a_cost_above_the_part_of_a_moment_goes_through_alone() {
         let mut window = Window::new(1_000);
         assert_eq!(window.check(900, at(0)), Ok(()));
         window.take(900, at(0));
-        assert_eq!(window.check(50, at(0)), Err(at(6_000)));
+        assert_eq!(window.check(50, at(0)), Err(at(6_000)), "the minute's turn for others");
         assert_eq!(window.check(200, at(7_000)), Err(at(60_000)));
         assert_eq!(window.check(50, at(7_000)), Ok(()));
         assert_eq!(window.check(5_000, at(60_000)), Ok(()), "more than the limit is for the upstream to refuse");

@@ -44,6 +44,27 @@ pub(crate) struct Line {
     length: usize,
 }
 
+/// The line as it may be shown: what stands behind `api_key =` is nobody's business.
+fn without_keys(line: &str) -> String {
+    const KEY: &str = "api_key";
+    let (mut shown, mut rest) = (String::new(), line);
+    while let Some(place) = rest.find(KEY) {
+        let (before, found) = rest.split_at(place + KEY.len());
+        shown.push_str(before);
+        let value = found.trim_start_matches(['"', '\'', ' ', '\t']).strip_prefix('=').map(str::trim_start);
+        match value {
+            Some(value) => {
+                let quote = value.chars().next().filter(|first| ['"', '\''].contains(first));
+                let end = quote.and_then(|quote| Some(1 + value[1..].find(quote)? + 1));
+                shown.push_str(" = …");
+                rest = end.map_or("", |end| &value[end..]);
+            }
+            None => rest = found,
+        }
+    }
+    shown + rest
+}
+
 impl Line {
     /// The line of `text` that holds the start of `span`.
     pub(crate) fn of(path: PathBuf, text: &str, span: Range<usize>) -> Self {
@@ -54,7 +75,7 @@ impl Line {
         let end = text.floor_char_boundary(span.end.clamp(start, begin + line.len().max(start - begin)));
         let length = text[start..end].chars().count().max(1);
         let number = text[..begin].matches('\n').count() + 1;
-        Self { path, number, column, text: line.into(), length }
+        Self { path, number, column, text: without_keys(line), length }
     }
 }
 
@@ -97,6 +118,19 @@ mod tests {
             complaint.to_string(),
             "raincheck.toml:3:1: unknown setting `lisen` in [server]\n  3 | lisen = 1\n    | ^^^^^ did you mean `listen`?"
         );
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        for (line, shown) in [
+            ("api_key = \"sk-canary\"", "api_key = …"),
+            ("api_key=sk-canary", "api_key = …"),
+            ("openai = { api_key = 'sk-canary', x = 1 }", "openai = { api_key = …, x = 1 }"),
+            ("\"api_key\" = \"sk-canary", "\"api_key = …"),
+            ("api_key_env = \"NAME\"", "api_key_env = \"NAME\""),
+        ] {
+            assert_eq!(without_keys(line), shown);
+        }
     }
 
     #[test]

@@ -2,19 +2,8 @@ use raincheck_core::Kind;
 
 use super::reader::Reader;
 
-/// Kinds that the server runs itself: nobody else can.
-const BUNDLED: [&str; 10] = [
-    "audio.scan",
-    "echo",
-    "http.request",
-    "image.generate",
-    "llm.chat",
-    "llm.embed",
-    "llm.message",
-    "llm.message_batch",
-    "llm.response",
-    "sleep",
-];
+/// Kinds that the server runs itself: nobody else can. Those that call upstreams are run by workers if they are named here.
+const BUNDLED: [&str; 3] = ["audio.scan", "echo", "sleep"];
 
 /// `[workers]`: what workers in other processes run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +15,7 @@ pub(crate) struct Workers {
 impl Workers {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let foreign = |kinds: &Vec<Kind>| kinds.iter().all(|kind| !BUNDLED.contains(&kind.as_str()));
-        let must = "must not name kinds that the server runs itself (audio.scan, echo, http.request, image.generate, llm.*, sleep)";
+        let must = "must not name kinds that the server runs itself (audio.scan, echo, sleep)";
         Self { kinds: reader.section("workers").get_if("kinds", Vec::new(), foreign, must) }
     }
 }

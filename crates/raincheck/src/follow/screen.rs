@@ -18,6 +18,8 @@ pub(crate) struct Screen {
     bar: ProgressBar,
     has_length: bool,
     kind: String,
+    /// What a language model has said since the last line that is shown.
+    said: String,
     started_at: Option<Time>,
 }
 
@@ -26,7 +28,7 @@ impl Screen {
         let bar = if console.live { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_style(spinner());
         bar.enable_steady_tick(TICK);
-        Self { console, bar, has_length: false, kind: String::new(), started_at: None }
+        Self { console, bar, has_length: false, kind: String::new(), said: String::new(), started_at: None }
     }
 
     pub(crate) fn console(&self) -> Console {
@@ -57,7 +59,10 @@ impl Screen {
             Some(EventBody::Started(_)) => self.started(event),
             Some(EventBody::Progress(progress)) => self.progress(progress),
             Some(EventBody::Output(output)) if !self.console.json => self.output(output.as_str())?,
-            Some(EventBody::Step(step)) => self.note(&format!("step {} done", harmless(&step.name))),
+            Some(EventBody::Step(step)) => {
+                self.said_all()?;
+                self.note(&format!("step {} done", harmless(&step.name)));
+            }
             Some(EventBody::RetryScheduled(problem, run_at)) => self.retry(problem, event.attempt, *run_at, event.at),
             Some(EventBody::Postponed(problem, run_at)) => self.postponed(problem, *run_at, event.at),
             Some(EventBody::LeaseLost(worker)) => self.queued_again(&format!(
@@ -103,6 +108,8 @@ impl Screen {
     }
 
     fn started(&mut self, event: &Event) {
+        // What an attempt that failed has said is begun anew.
+        self.said.clear();
         self.started_at.get_or_insert(event.at);
         self.spin("running".to_owned());
         if event.attempt > 1 {
@@ -133,10 +140,30 @@ impl Screen {
         self.bar.set_message(message);
     }
 
-    fn output(&self, json: &str) -> Result<(), Failure> {
+    fn output(&mut self, json: &str) -> Result<(), Failure> {
+        if let Some(piece) = serde_json::from_str(json).ok().and_then(|event| show::model::piece(&self.kind, &event)) {
+            return self.say(&piece);
+        }
         let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
         let lines: Vec<String> = text.lines().map(harmless).collect();
         self.bar.suspend(|| self.console.print(&lines.join("\n")))
+    }
+
+    /// Shows the text of a language model line by line as it grows; the line that has not ended is shown in the bar.
+    fn say(&mut self, piece: &str) -> Result<(), Failure> {
+        self.said.push_str(piece);
+        while let Some(length) = line_length(&self.said) {
+            let line: String = self.said.drain(..length).collect();
+            self.bar.suspend(|| self.console.print(&harmless(line.trim_end())))?;
+        }
+        self.bar.set_message(harmless(&self.said));
+        Ok(())
+    }
+
+    /// Shows the rest of what was said.
+    fn said_all(&mut self) -> Result<(), Failure> {
+        let rest = std::mem::take(&mut self.said);
+        if rest.is_empty() { Ok(()) } else { self.bar.suspend(|| self.console.print(&harmless(rest.trim_end()))) }
     }
 
     fn retry(&mut self, problem: &Problem, attempt: u32, run_at: Time, now: Time) {
@@ -163,7 +190,8 @@ impl Screen {
         self.bar.suspend(|| self.console.say(&format!("{mark} {line}")));
     }
 
-    fn finished(&self, outcome: &Outcome, now: Time) -> Result<Exit, Failure> {
+    fn finished(&mut self, outcome: &Outcome, now: Time) -> Result<Exit, Failure> {
+        self.said_all()?;
         self.leave();
         let (exit, lines) = self.ending(outcome, now);
         if !self.console.json {
@@ -207,9 +235,30 @@ fn whole_percent(percent: f64) -> u64 {
     (0..=100_u8).rev().find(|whole| f64::from(*whole) <= percent).map_or(0, u64::from)
 }
 
+/// A line is broken after so many letters at the latest.
+const LINE_LENGTH_MAX: usize = 76;
+
+/// How many bytes of the text are a line: up to its end, or up to the last space that fits. `None` if it may still grow.
+fn line_length(text: &str) -> Option<usize> {
+    if let Some(end) = text.find('\n').filter(|end| text[..*end].chars().count() <= LINE_LENGTH_MAX) {
+        return Some(end + 1);
+    }
+    let (beyond, _) = text.char_indices().nth(LINE_LENGTH_MAX)?;
+    Some(text[..beyond].rfind(' ').map_or(beyond, |space| space + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_where_they_end_or_at_the_last_space_that_fits() {
+        assert_eq!(line_length("short"), None);
+        assert_eq!(line_length("one\ntwo"), Some(4));
+        let long = format!("{} {}", "a".repeat(40), "b".repeat(40));
+        assert_eq!(line_length(&long), Some(41));
+        assert_eq!(line_length(&"ä".repeat(80)), Some(2 * LINE_LENGTH_MAX));
+    }
 
     #[test]
     fn only_all_of_it_is_100() {

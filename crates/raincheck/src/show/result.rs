@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{scan, table};
+use super::{model, scan, table};
 use crate::console::{Paint, harmless};
 
 /// More of a value than this is not shown in a table.
@@ -14,6 +14,9 @@ pub(crate) fn result(kind: &str, text: &str, paint: Paint) -> String {
     if kind == "audio.scan"
         && let Some(summary) = scan::summary(&value, paint)
     {
+        return summary;
+    }
+    if let Some(summary) = model::summary(kind, &value, paint) {
         return summary;
     }
     match value {

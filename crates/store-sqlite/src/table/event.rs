@@ -9,6 +9,7 @@ use crate::table::column;
 pub(crate) struct Events<'c> {
     insert: Statement<'c>,
     delete: Statement<'c>,
+    noted: Statement<'c>,
 }
 
 impl<'c> Events<'c> {
@@ -16,6 +17,10 @@ impl<'c> Events<'c> {
         Ok(Self {
             insert: connection.prepare("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
             delete: connection.prepare("DELETE FROM event WHERE key = ?1")?,
+            noted: connection.prepare(
+                "SELECT count(*) FROM event
+                 WHERE key = ?1 AND seq > ?2 AND attempt = ?3 AND type IN ('progress', 'output', 'step')",
+            )?,
         })
     }
 
@@ -30,6 +35,14 @@ impl<'c> Events<'c> {
             data.as_str(),
         ])?;
         Ok(())
+    }
+
+    /// How many notes of this attempt a job's log has after number `after`.
+    pub(crate) fn noted(&mut self, key: JobKey, after: u64, attempt: u32) -> rusqlite::Result<usize> {
+        // What is beyond the numbers of SQLite is beyond any log.
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let count: isize = self.noted.query_row(params![key.as_i64(), after, attempt], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
     }
 
     pub(crate) fn delete(&mut self, key: JobKey) -> rusqlite::Result<()> {

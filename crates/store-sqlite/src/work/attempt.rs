@@ -39,7 +39,9 @@ impl Work for AppendNotes {
 
     fn run(&self, writer: &mut Writer<'_>) -> Result<Self::Answer, Fault> {
         let append = |append: &Append| {
-            let command = Command::Append { fence: append.fence, notes: append.notes.clone() };
+            let known = append.after.map_or(Ok(0), |after| writer.noted(append.job.key(), after))?;
+            let notes = append.notes.iter().skip(known).cloned().collect();
+            let command = Command::Append { fence: append.fence, notes };
             Ok(writer.command(append.job, command, self.now)?.map(|life| life.last_seq))
         };
         self.appends.iter().map(append).collect()

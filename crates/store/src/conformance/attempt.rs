@@ -203,6 +203,41 @@ pub async fn progress_never_falls_within_an_attempt(backend: &dyn Backend) {
     world.log(again.id).await;
 }
 
+/// Whose answer was lost says it again. What others had to say meanwhile is not taken for it.
+pub async fn a_repeated_append_adds_nothing_twice(backend: &dyn Backend) {
+    let mut world = World::new(backend).await;
+    world.submit_now().await;
+    let first = world.start().await;
+    let notes = |names: &[&str]| names.iter().map(|name| Note::Output(json!(name).into())).collect::<Vec<_>>();
+    for again in 0..3 {
+        assert_eq!(world.append_after(&first, Some(2), notes(&["a", "b"])).await, Ok(4), "{again}");
+    }
+    world.cancel(first.id, None).await;
+    assert_eq!(world.append_after(&first, Some(2), notes(&["a", "b"])).await, Ok(5), "and the wish to cancel");
+    assert_eq!(world.append_after(&first, Some(4), notes(&["c"])).await, Ok(6));
+    assert_eq!(world.append_after(&first, Some(4), notes(&["c"])).await, Ok(6));
+    // What was added to the repetition is new.
+    assert_eq!(world.append_after(&first, Some(4), notes(&["c", "d"])).await, Ok(7));
+    let step = || vec![Note::Step(StepRecord { name: "s".into(), result: json!(1).into() })];
+    assert_eq!(world.append_after(&first, Some(7), step()).await, Ok(8));
+    assert_eq!(world.append_after(&first, Some(7), step()).await, Ok(8));
+    assert_eq!(world.job(first.id).await.life.steps, 1);
+    use EventType::{Accepted, CancelRequested, Output, Started, Step};
+    let story = [Accepted, Started, Output, Output, CancelRequested, Output, Output, Step];
+    assert_eq!(world.story(first.id).await, story);
+    // Nor is what an earlier attempt said.
+    world.submit_now().await;
+    let attempt = world.start().await;
+    world.append_after(&attempt, Some(0), notes(&["a"])).await.unwrap();
+    world.finish(&attempt, failed(Retry::After(Duration::ZERO))).await.unwrap();
+    world.pass(Duration::from_secs(1));
+    let attempt = world.start().await;
+    for _ in 0..2 {
+        assert_eq!(world.append_after(&attempt, Some(0), notes(&["a"])).await, Ok(6));
+    }
+    assert_eq!(world.append_after(&first, Some(8), notes(&["late"])).await, Ok(9));
+}
+
 /// What is recorded is not computed again.
 pub async fn steps_are_given_to_later_attempts(backend: &dyn Backend) {
     let mut world = World::new(backend).await;

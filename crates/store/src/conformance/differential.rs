@@ -191,7 +191,8 @@ impl Run {
 
     async fn append(&mut self) {
         let Some((job, fence)) = self.lease() else { return };
-        let append = Append { job, fence, notes: self.notes() };
+        let after = self.chance.one_in(2).then(|| self.chance.below(12));
+        let append = Append { job, fence, notes: self.notes(), after };
         both!(self, store => store.append(vec![append.clone()], self.now));
     }
 

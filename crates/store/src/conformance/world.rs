@@ -156,7 +156,11 @@ impl World {
     }
 
     pub(super) async fn append(&self, job: &Job, notes: Vec<Note>) -> Result<u64, Refusal> {
-        let append = Append { job: job.id, fence: job.life.fence, notes };
+        self.append_after(job, None, notes).await
+    }
+
+    pub(super) async fn append_after(&self, job: &Job, after: Option<u64>, notes: Vec<Note>) -> Result<u64, Refusal> {
+        let append = Append { job: job.id, fence: job.life.fence, notes, after };
         self.store.append(vec![append], self.now).await.unwrap().pop().unwrap()
     }
 

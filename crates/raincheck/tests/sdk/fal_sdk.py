@@ -1,0 +1,53 @@
+"""The documented calls of FAL's client for Python, led here by its environment variables alone."""
+
+import time
+
+import fal_client
+
+APP = "fal-ai/flux/dev"
+
+seen, logs = [], []
+
+
+def on_update(status):
+    seen.append(type(status).__name__)
+    logs.extend(log["message"] for log in getattr(status, "logs", None) or [])
+
+
+result = fal_client.subscribe(APP, {"prompt": "a fox"}, with_logs=True, on_queue_update=on_update)
+assert result["seed"] == 7 and result["model"] == APP and result["asked"] == {"prompt": "a fox"}, result
+assert seen[-1] == "Completed" and "painting" in logs, (seen, logs)
+
+# A status that does not change is held: ten questions a second become a few in all.
+began, seen[:] = time.monotonic(), []
+handle = fal_client.submit(APP, {"prompt": "a while"})
+for status in handle.iter_events(with_logs=False):
+    on_update(status)
+took = time.monotonic() - began
+assert seen[-1] == "Completed" and len(seen) < 40, (took, len(seen), seen)
+assert handle.get() == fal_client.result(APP, handle.request_id)
+assert isinstance(fal_client.status(APP, handle.request_id, with_logs=True), fal_client.Completed)
+
+assert fal_client.run(APP, {"prompt": "at once"})["asked"] == {"prompt": "at once"}
+
+refused = fal_client.submit(APP, {"prompt": "refused"})
+try:
+    refused.get()
+except fal_client.client.FalClientHTTPError as error:
+    assert "too rude" in str(error) and error.status_code == 500, error
+else:
+    raise AssertionError("it should have failed")
+assert "too rude" in refused.status().error, refused.status()
+
+cancelled = fal_client.submit(APP, {"prompt": "slow"})
+cancelled.cancel()
+for status in cancelled.iter_events():
+    pass
+assert status.error_type == "client_cancelled", status
+
+try:
+    fal_client.submit(APP, {}, webhook_url="https://example.com/hook")
+except fal_client.client.FalClientHTTPError as error:
+    assert "webhooks" in str(error), error
+else:
+    raise AssertionError("a webhook that is not delivered should be refused")

@@ -1,0 +1,79 @@
+//! The providers' own SDKs, unmodified and with only their address changed, against a real server. `cargo xtask test` installs
+//! them into target/sdks; the scripts beside this file make the calls and check what comes back.
+
+mod anthropic;
+mod fal;
+mod replicate;
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{Place, Server, raincheck};
+
+/// Names the directory of the SDKs, if it is not target/sdks.
+const SDKS: &str = "RAINCHECK_TEST_SDKS";
+
+/// Where a package is installed: its name and version.
+fn place_of(package: &str) -> PathBuf {
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("sdks");
+    let place = std::env::var_os(SDKS).map_or(made, PathBuf::from).join(package);
+    assert!(place.join("whole").exists(), "no {}: run `cargo xtask test`, which makes it", place.display());
+    place
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
+}
+
+/// A script for Python, with this package.
+fn python(package: &str, name: &str) -> Command {
+    let mut command = Command::new(place_of(package).join("bin/python"));
+    command.arg(script(name));
+    command
+}
+
+/// A script for Node, with this package; it finds the package by `NODE_PATH`.
+fn node(package: &str, name: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(script(name)).env("NODE_PATH", place_of(package).join("node_modules"));
+    command
+}
+
+/// Runs a script to its good end.
+fn drive(command: &mut Command, place: &Place) {
+    let output = command.env_remove("HTTPS_PROXY").env_remove("HTTP_PROXY").output().expect("the script starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let log = std::fs::read_to_string(place.log()).unwrap_or_default();
+    assert!(output.status.success(), "{}{}\n{log}", text(&output.stdout), text(&output.stderr));
+}
+
+fn log(place: &Place) -> File {
+    OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written")
+}
+
+/// A running simulator of providers.
+fn simulator(place: &Place) -> Server {
+    Server::spawn(raincheck(&["simulate", "--listen", "127.0.0.1:0"]).current_dir(place.path()), log(place))
+}
+
+/// A worker of image.generate, in the place of a provider of images. It ends with the test.
+struct Painter(Child);
+
+impl Painter {
+    fn start(place: &Place, server: &Server, authority: Option<&Path>) -> Self {
+        let mut command = Command::new(place_of("replicate-1.0.7").join("bin/python"));
+        command.arg(script("painter.py")).arg(server.url()).stdout(Stdio::null()).stderr(log(place));
+        if let Some(authority) = authority {
+            command.env("SSL_CERT_FILE", authority);
+        }
+        Self(command.spawn().expect("the worker starts"))
+    }
+}
+
+impl Drop for Painter {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
