@@ -3,7 +3,6 @@
 mod connect;
 mod events;
 mod problem;
-mod sse;
 pub(crate) mod waiting;
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
 /// Longer lines, and longer events, are no answer of a provider.
-const LENGTH_MAX: usize = 16 << 20;
+const LENGTH_MAX: usize = 64 << 20;
 
 /// An event of a stream, as the WHATWG's specification of server-sent events has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

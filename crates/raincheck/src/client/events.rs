@@ -5,10 +5,10 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use raincheck_core::{EventBody, EventType, Json, Time};
+use raincheck_upstream::Frames;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::sse::Parser;
 use super::{Ask, Client};
 use crate::exit::{Exit, Failure};
 
@@ -77,7 +77,7 @@ impl Lost {
 /// The events of a job, as they happen.
 pub(crate) struct Events {
     body: Incoming,
-    parser: Parser,
+    frames: Frames,
     arrived: VecDeque<Event>,
     patience: Duration,
 }
@@ -101,7 +101,7 @@ impl Client {
             return Err(Lost::of(refused.unwrap_or_else(|| self.silent())));
         }
         let (arrived, patience) = (VecDeque::new(), self.read_timeout);
-        Ok(Events { body: response.into_body(), parser: Parser::default(), arrived, patience })
+        Ok(Events { body: response.into_body(), frames: Frames::default(), arrived, patience })
     }
 }
 
@@ -123,7 +123,7 @@ impl Events {
                 Ok(Some(Ok(frame))) => frame,
             };
             let bytes = frame.into_data().unwrap_or_default();
-            for frame in self.parser.feed(&bytes).map_err(Lost::not_ours)? {
+            for frame in self.frames.feed(&bytes).map_err(|error| Lost::not_ours(&error.to_string()))? {
                 self.arrived.push_back(Event::read(frame.data)?);
             }
         }

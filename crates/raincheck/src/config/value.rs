@@ -1,6 +1,7 @@
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::Uri;
@@ -75,14 +76,23 @@ impl Value for Size {
     }
 }
 
+fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|_| format!("expected a whole number, not {text:?}"))
+}
+
+/// The digits of a whole number, without what makes it easier to read.
+fn digits(value: &DeValue<'_>) -> Result<String, String> {
+    let wrong = || format!("expected a whole number, not {} {}", article(value), value.type_str());
+    Ok(value.as_integer().ok_or_else(wrong)?.as_str().replace('_', ""))
+}
+
 impl Value for usize {
     fn from_text(text: &str) -> Result<Self, String> {
-        text.trim().parse().map_err(|_| format!("expected a whole number, not {text:?}"))
+        whole_number(text)
     }
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let wrong = || format!("expected a whole number, not {} {}", article(value), value.type_str());
-        Self::from_text(&value.as_integer().ok_or_else(wrong)?.as_str().replace('_', ""))
+        whole_number(&digits(value)?)
     }
 
     fn show(&self) -> String {
@@ -107,12 +117,11 @@ impl Value for Option<PathBuf> {
 
 impl Value for u64 {
     fn from_text(text: &str) -> Result<Self, String> {
-        text.trim().parse().map_err(|_| format!("expected a whole number, not {text:?}"))
+        whole_number(text)
     }
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        let wrong = || format!("expected a whole number, not {} {}", article(value), value.type_str());
-        Self::from_text(&value.as_integer().ok_or_else(wrong)?.as_str().replace('_', ""))
+        whole_number(&digits(value)?)
     }
 
     fn show(&self) -> String {
