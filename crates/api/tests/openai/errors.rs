@@ -70,6 +70,16 @@ async fn keys_are_refused_in_the_words_of_the_dialect() {
 }
 
 #[tokio::test]
+async fn a_server_without_keys_takes_the_key_that_an_sdk_cannot_but_send() {
+    let server = Server::dialects().await;
+    let headers = [("authorization", "Bearer sk-theirs")];
+    let body = json!({ "model": "m", "input": "hello", "background": true });
+    assert_eq!(call(&server, Method::POST, RESPONSES, &headers, &body).await.status, StatusCode::ACCEPTED);
+    let native = call(&server, Method::GET, "/v1/jobs", &headers, &Value::Null).await;
+    assert_eq!(native.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_client_that_is_turned_away_is_told_to_come_back_within_a_minute() {
     let settings = ApiSettings { keyless: true, ..ApiSettings::default() };
     let limits = Limits { waiting: 0, ..Limits::default() };
