@@ -123,7 +123,7 @@ impl Events {
                 Ok(Some(Ok(frame))) => frame,
             };
             let bytes = frame.into_data().unwrap_or_default();
-            for frame in self.frames.feed(&bytes).map_err(Lost::not_ours)? {
+            for frame in self.frames.feed(&bytes).map_err(|error| Lost::not_ours(&error.to_string()))? {
                 self.arrived.push_back(Event::read(frame.data)?);
             }
         }
