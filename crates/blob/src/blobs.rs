@@ -44,15 +44,14 @@ impl Blobs {
         }
         std::fs::create_dir_all(root.join(NEW))?;
         let mut known = BTreeMap::<Tenant, BTreeMap<FileId, Arc<About>>>::new();
-        for about in std::fs::read_dir(&root)?.flatten().filter_map(|entry| {
-            let tenant: Tenant = entry.file_name().to_str()?.parse().ok()?;
-            Some((tenant, std::fs::read_dir(entry.path()).ok()?))
-        }) {
-            let (tenant, files) = about;
-            for file in files.flatten() {
+        for entry in std::fs::read_dir(&root)?.flatten() {
+            let tenant: Option<Tenant> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let Some(tenant) = tenant else { continue };
+            let of_tenant = known.entry(tenant).or_default();
+            for file in std::fs::read_dir(entry.path())?.flatten() {
                 match read(&file.path()) {
                     Ok(about) => {
-                        drop(known.entry(tenant.clone()).or_default().insert(about.id.clone(), Arc::new(about)));
+                        of_tenant.insert(about.id.clone(), Arc::new(about));
                     }
                     Err(error) => tracing::warn!(path = %file.path().display(), %error, "a file cannot be read"),
                 }

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, Server, post, raincheck};
+use crate::support::{Place, Server, post, raincheck, read_until, request};
 
 const BATCHES: &str = "/anthropic/v1/messages/batches";
 const REQUESTS: usize = 60;
@@ -56,4 +56,112 @@ fn a_crash_repeats_no_message_of_a_batch_that_has_ended() {
     let all: u64 = (0..REQUESTS).map(|number| calls(&format!("r{number}"))).sum();
     println!("{} of {REQUESTS} messages had ended before the crash; {all} calls in all", before.len());
     assert!(all <= REQUESTS as u64 + 16, "only what was under way is called again: {all}");
+}
+
+/// A form with a file, as clients send it.
+fn upload(server: &Server, content: &str) -> Value {
+    let part =
+        |head: &str, content: &str| format!("--X\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n");
+    let form = [
+        part("name=\"purpose\"", "batch"),
+        part("name=\"file\"; filename=\"calls.jsonl\"", content),
+        "--X--\r\n".into(),
+    ];
+    let headers = [("Content-Type", "multipart/form-data; boundary=X")];
+    request(server.address, "POST", "/openai/v1/files", &headers, &form.concat()).json()
+}
+
+#[test]
+fn a_crash_repeats_no_call_of_a_file_that_has_ended() {
+    const BATCHES: &str = "/openai/v1/batches";
+    let place = Place::new();
+    place.file("sim.json", r#"{"behaviour": {"call_ms": {"constant": 300}}}"#);
+    let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
+    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
+    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log);
+    let upstream = format!("[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\n", simulator.url());
+    let config = place.file("upstreams.toml", &upstream);
+    let flags = ["--config", config.to_str().expect("a plain path")];
+    let server = Server::start(&place, &flags);
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }] });
+    let line = |number: usize| {
+        json!({ "custom_id": format!("r{number}"), "method": "POST", "url": "/v1/chat/completions", "body": body })
+            .to_string()
+    };
+    let file = upload(&server, &(0..REQUESTS).map(line).collect::<Vec<_>>().join("\n"));
+    let wish = json!({ "input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h" });
+    let batch = post(server.address, BATCHES, &wish.to_string()).json();
+    let id = batch["id"].as_str().expect("a batch has an id").to_owned();
+    let job = id.replace("batch_", "job_");
+    let before = loop {
+        let counts = server.get(&format!("{BATCHES}/{id}")).json()["request_counts"].clone();
+        if let Some(done @ 10..) = counts["completed"].as_u64() {
+            break done;
+        }
+    };
+    server.kill();
+    let server = Server::start(&place, &flags);
+    assert_eq!(server.ended(&job)["state"], "completed");
+    let batch = server.get(&format!("{BATCHES}/{id}")).json();
+    assert_eq!(batch["request_counts"], json!({ "total": REQUESTS, "completed": REQUESTS, "failed": 0 }));
+    let output = server.get(&format!("/openai/v1/files/{}/content", batch["output_file_id"].as_str().expect("a file")));
+    let ids: Vec<String> = output
+        .body
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["custom_id"].to_string())
+        .collect();
+    assert_eq!(ids, (0..REQUESTS).map(|number| format!("\"r{number}\"")).collect::<Vec<_>>());
+    let ledger = simulator.get("/sim/ledger").json();
+    let executions = ledger["total"]["executions"].as_u64().expect("a number");
+    println!("{before} of {REQUESTS} calls had ended before the crash; {executions} calls in all");
+    assert!(executions <= REQUESTS as u64 + 16, "only what was under way is called again: {executions}");
+}
+
+/// The `data` of a stream's events, as far as they came.
+fn events(text: &str) -> Vec<Value> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.filter_map(|data| serde_json::from_str(data).ok()).collect()
+}
+
+#[test]
+fn a_response_goes_on_after_a_crash_and_its_stream_where_it_broke_off() {
+    const RESPONSES: &str = "/openai/v1/responses";
+    let place = Place::new();
+    let behaviour = r#"{"behaviour": {"per_token_ms": {"constant": 50}, "output_tokens": {"constant": 40}}}"#;
+    place.file("sim.json", behaviour);
+    let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
+    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
+    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log);
+    let upstream = format!("[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\n", simulator.url());
+    let config = place.file("upstreams.toml", &upstream);
+    let flags = ["--config", config.to_str().expect("a plain path")];
+    let server = Server::start(&place, &flags);
+    let wish = json!({ "model": "m", "input": "Tell me.", "background": true }).to_string();
+    let response = post(server.address, RESPONSES, &wish).json();
+    let path = format!("{RESPONSES}/{}", response["id"].as_str().expect("an id"));
+    let stream = format!("{path}?stream=true");
+    // Until some text was shown.
+    read_until(server.address, &stream, "event: response.output_text.delta");
+    server.kill();
+    let server = Server::start(&place, &flags);
+    let job = response["id"].as_str().expect("an id").replace("resp_", "job_");
+    assert_eq!(server.ended(&job)["state"], "completed");
+    let all = events(&server.get(&stream).body);
+    for (number, event) in all.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number);
+    }
+    let created = all.iter().filter(|event| event["type"] == "response.created").count();
+    assert_eq!((created, &all.last().expect("events")["type"]), (1, &json!("response.completed")));
+    let rest = events(&server.get(&format!("{stream}&starting_after=4")).body);
+    assert_eq!(rest, all[5..]);
+    let response = server.get(&path).json();
+    let text = response["output"][0]["content"][0]["text"].as_str().expect("text");
+    let place = all.iter().rev().find_map(|event| event["output_index"].as_u64()).expect("items");
+    let of_last = all.iter().filter(|event| event["output_index"] == place);
+    let deltas: String = of_last.filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(
+        (place, deltas.as_str()),
+        (1, text),
+        "what was shown before the crash is closed, and the text starts anew"
+    );
 }

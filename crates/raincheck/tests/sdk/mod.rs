@@ -3,6 +3,7 @@
 
 mod anthropic;
 mod fal;
+mod openai;
 mod replicate;
 
 use std::fs::{File, OpenOptions};

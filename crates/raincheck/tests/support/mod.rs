@@ -6,7 +6,7 @@ mod place;
 mod server;
 
 pub(crate) use authority::Authority;
-pub(crate) use http::{Reply, delete, get, post, request};
+pub(crate) use http::{Reply, delete, get, post, read_until, request};
 pub(crate) use place::Place;
 pub(crate) use server::Server;
 

@@ -1,15 +1,8 @@
-// Drives the OpenAI-compatible door with OpenAI's own SDK, unmodified: only `baseURL` is set.
-//
-// Run by sdk/mod.rs in a directory where the SDK is installed, with the same server as drive_openai.py.
-import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
+// The documented calls of OpenAI's SDK for Node, with only OPENAI_BASE_URL changed. The models are those of openai_sdk.py.
+const assert = require('node:assert/strict');
+const OpenAI = require('openai');
 
-const OpenAI = createRequire(`${process.cwd()}/`)('openai');
-const client = new OpenAI({
-  baseURL: `${process.env.RAINCHECK_URL}/openai/v1`,
-  apiKey: process.env.RAINCHECK_KEY ?? 'sk-a-server-without-keys-asks-for-none',
-  maxRetries: 0,
-});
+const client = new OpenAI({ apiKey: 'a-server-without-keys-asks-for-none', maxRetries: 0 });
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -127,7 +120,11 @@ const cases = {
   },
 };
 
-for (const [name, run] of Object.entries(cases)) {
-  await run();
-  console.log('ok', name);
+async function main() {
+  for (const [name, run] of Object.entries(cases)) {
+    await run();
+    console.log('ok', name);
+  }
 }
+
+main();

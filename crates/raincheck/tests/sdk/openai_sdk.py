@@ -1,20 +1,18 @@
-"""Drives the OpenAI-compatible door with OpenAI's own SDK, unmodified: only `base_url` is set.
+"""The documented calls of OpenAI's SDK for Python, with only OPENAI_BASE_URL changed.
 
-Run by sdk/mod.rs with the SDK on PYTHONPATH, a server in RAINCHECK_URL, and models of the simulator behind it:
-`quick`; `slow`, which takes some seconds; `cut`, whose first answer ends in the middle; `refused`.
+Behind the server the simulator has the models `quick`; `slow`, which takes some seconds; `cut`, whose first answer ends in the
+middle; and `refused`.
 """
 
 import io
 import json
-import os
 import time
 
 import openai
 
-BASE = os.environ["RAINCHECK_URL"] + "/openai/v1"
-KEY = os.environ.get("RAINCHECK_KEY", "sk-a-server-without-keys-asks-for-none")
-client = openai.OpenAI(base_url=BASE, api_key=KEY, max_retries=0)
-strict = openai.OpenAI(base_url=BASE, api_key=KEY, max_retries=0, _strict_response_validation=True)
+KEY = "a-server-without-keys-asks-for-none"
+client = openai.OpenAI(api_key=KEY, max_retries=0)
+strict = openai.OpenAI(api_key=KEY, max_retries=0, _strict_response_validation=True)
 
 
 def ended(response, by=client, limit=30):

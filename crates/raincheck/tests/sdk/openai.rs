@@ -1,0 +1,59 @@
+use super::{drive, log, node, python};
+use crate::support::{Place, Server, raincheck};
+
+/// What the simulator does: one model that is quick, one that is slow, one whose first answer breaks off in the middle, and one
+/// that is refused.
+const SIMULATED: &str = r#"{
+    "overrides": [
+        {"model": "quick", "behaviour": {"first_token_ms": {"constant": 5}, "per_token_ms": {"constant": 1}, "output_tokens": {"constant": 12}}},
+        {"model": "slow", "behaviour": {"first_token_ms": {"constant": 50}, "per_token_ms": {"constant": 80}, "output_tokens": {"constant": 32}}},
+        {"model": "cut", "behaviour": {"first_token_ms": {"constant": 5}, "per_token_ms": {"constant": 20}, "output_tokens": {"constant": 24}}}
+    ],
+    "faults": [
+        {"fault": {"kind": "content_policy"}, "model": "refused"},
+        {"fault": {"kind": "reset_mid", "after_tokens": 8}, "model": "cut", "calls": 1}
+    ]
+}"#;
+
+/// A server in front of a simulated provider; gives both.
+fn start(place: &Place) -> (Server, Server) {
+    place.file("sim.json", SIMULATED);
+    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
+    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log(place));
+    let upstream = format!(
+        "[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\nmodels = [\"cut\", \"quick\", \"refused\", \"slow\"]\n",
+        simulator.url()
+    );
+    let config = place.file("upstreams.toml", &upstream);
+    let server = Server::start(place, &["--config", config.to_str().expect("a plain path")]);
+    (server, simulator)
+}
+
+fn drive_python(package: &str) {
+    let place = Place::new();
+    let (server, _simulator) = start(&place);
+    drive(python(package, "openai_sdk.py").env("OPENAI_BASE_URL", format!("{}/openai/v1", server.url())), &place);
+}
+
+#[test]
+fn openai_for_python() {
+    drive_python("openai-3.54.0");
+}
+
+#[test]
+fn openai_for_python_of_the_major_before() {
+    drive_python("openai-2.30.0");
+}
+
+#[test]
+fn openai_for_python_of_the_first_major() {
+    drive_python("openai-1.109.1");
+}
+
+#[test]
+fn openai_for_node() {
+    let place = Place::new();
+    let (server, _simulator) = start(&place);
+    let url = format!("{}/openai/v1", server.url());
+    drive(node("openai-6.49.0", "openai_sdk.cjs").env("OPENAI_BASE_URL", url), &place);
+}
