@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method, Response};
 use futures_util::stream::BoxStream;
 use raincheck_blob::Blobs;
 use raincheck_core::Problem;
+use raincheck_upstream::GateStatus;
 
 mod upstreams;
 
@@ -41,6 +42,11 @@ pub trait Passage: Send + Sync + 'static {
     /// The models that are listed for this protocol, with the upstream of each.
     fn models(&self, protocol: &str) -> Vec<(String, String)> {
         let _ = protocol;
+        Vec::new()
+    }
+
+    /// The gates that calls go through, as they stand.
+    fn gates(&self) -> Vec<GateStatus> {
         Vec::new()
     }
 }

@@ -19,6 +19,7 @@ use crate::problem::ApiError;
 use crate::query::Query;
 
 mod engine;
+mod gates;
 
 /// The prefix of every name.
 const PREFIX: &str = "raincheck";
@@ -93,11 +94,14 @@ fn static_name(method: &Method) -> &'static str {
 pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Caller<Admin>, query: Query) -> Result<Response, ApiError> {
     query.only(&[])?;
     let mut text = String::with_capacity(16 * 1024);
-    // Writing to a string does not fail. Each registry ends its part with a mark of the end, of which one may remain.
-    let _ = encode(&mut text, &engine::registry(&api.engine));
-    let end = text.len() - text.strip_suffix("# EOF\n").map_or(0, |_| "# EOF\n".len());
-    text.truncate(end);
-    let _ = encode(&mut text, &api.metrics.registry);
+    let gates = api.settings.doors.passage.as_ref().map(|passage| gates::registry(&passage.gates()));
+    for registry in
+        [Some(&engine::registry(&api.engine)), gates.as_ref(), Some(&api.metrics.registry)].into_iter().flatten()
+    {
+        // Each registry ends its part with a mark of the end, of which one may remain. Writing to a string does not fail.
+        text.truncate(text.strip_suffix("# EOF\n").unwrap_or(&text).len());
+        let _ = encode(&mut text, registry);
+    }
     let mut response = Response::new(Body::from(text));
     let content_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

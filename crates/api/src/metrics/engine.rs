@@ -9,8 +9,8 @@ use raincheck_engine::{Engine, KindStats, Stats};
 
 use super::PREFIX;
 
-type Ints = Gauge<i64, AtomicI64>;
-type Floats = Gauge<f64, AtomicU64>;
+pub(super) type Ints = Gauge<i64, AtomicI64>;
+pub(super) type Floats = Gauge<f64, AtomicU64>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {

@@ -10,7 +10,9 @@ use axum::http::{Method, Response, StatusCode};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use raincheck_api::{ApiSettings, Doors, NotPassed, Passage, Passed, PassedBody};
-use raincheck_core::{Problem, ProblemType};
+use raincheck_core::gate::BreakerState;
+use raincheck_core::{Problem, ProblemType, Time};
+use raincheck_upstream::GateStatus;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -69,6 +71,12 @@ impl Passage for Upstream {
 
     fn models(&self, _: &str) -> Vec<(String, String)> {
         vec![("m".into(), "one".into()), ("org/m".into(), "one".into()), ("m".into(), "two".into())]
+    }
+
+    fn gates(&self) -> Vec<GateStatus> {
+        let open = BreakerState::Open(Time::EPOCH);
+        let (lane, shut_for) = ("one.m".parse().unwrap(), Some(Duration::from_millis(2500)));
+        vec![GateStatus { lane, under_way: 3, limit: 5, breaker: open, shut_for }]
     }
 }
 
@@ -195,4 +203,19 @@ async fn models_are_those_that_upstreams_list() {
     let model = server.get("/openai/v1/models/org/m").await.json();
     assert_eq!(model, json!({ "id": "org/m", "object": "model", "created": 0, "owned_by": "one" }));
     assert_eq!(server.get("/openai/v1/models/other").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn metrics_tell_how_gates_stand() {
+    let server = server(&Upstream::default()).await;
+    let text = server.get("/metrics").await.text().to_owned();
+    for line in [
+        r#"raincheck_upstream_calls_under_way{lane="one.m"} 3"#,
+        r#"raincheck_upstream_calls_limit{lane="one.m"} 5"#,
+        r#"raincheck_upstream_breaker{lane="one.m"} 2"#,
+        r#"raincheck_upstream_shut_seconds{lane="one.m"} 2.5"#,
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+    assert_eq!((text.matches("# EOF").count(), text.ends_with("# EOF\n")), (1, true));
 }
