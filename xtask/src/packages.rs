@@ -14,21 +14,6 @@ struct Package {
 }
 
 const PACKAGES: &[Package] = &[
-    Package {
-        name: "espeak-ng",
-        reason: "speaks the sentences of the audio fixtures",
-        probe: &["espeak-ng", "--version"],
-    },
-    Package {
-        name: "sox",
-        reason: "makes the fixtures' sample rates, widths and formats",
-        probe: &["sox", "--version"],
-    },
-    Package {
-        name: "libsox-fmt-mp3",
-        reason: "lets sox write the MP3 fixtures",
-        probe: &["sox", "-n", "-t", "mp3", "/dev/null", "trim", "0", "0.01"],
-    },
     Package { name: "strace", reason: "counts and delays system calls of a running server", probe: &["strace", "-V"] },
     Package {
         name: "util-linux",
