@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod cancel;
+mod compressed;
 mod duplicates;
 mod exports;
 mod library;
