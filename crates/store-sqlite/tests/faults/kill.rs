@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +11,20 @@ use crate::child;
 use crate::child::{START, accept, claim, finish, open};
 use raincheck_core::JobId;
 use raincheck_store::{Acceptance, Store};
+use tokio::task::JoinSet;
 
 const ROUNDS: usize = 5;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_acknowledged_survives_kill_9() {
+    if let Some(directory) = child::directory() {
+        return accept_until_killed(&directory).await;
+    }
     let directory = tempfile::tempdir().unwrap();
     // What is known of each job: whether it has ended.
     let mut known = BTreeMap::<JobId, bool>::new();
     for round in 0..ROUNDS {
-        let mut child = child::command("kill::accept_until_killed", directory.path());
+        let mut child = child::command("kill::everything_acknowledged_survives_kill_9", directory.path());
         let mut process = child.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut heard = 0;
@@ -45,7 +50,7 @@ fn note(line: &str, known: &mut BTreeMap<JobId, bool>) -> bool {
     }
 }
 
-async fn check(path: &std::path::Path, known: &BTreeMap<JobId, bool>) {
+async fn check(path: &Path, known: &BTreeMap<JobId, bool>) {
     let store = open(path).await;
     for (id, ended) in known {
         let page = store.read_log(*id, None, 0, 1_000).await.unwrap();
@@ -57,18 +62,15 @@ async fn check(path: &std::path::Path, known: &BTreeMap<JobId, bool>) {
     store.close().await.unwrap();
 }
 
-#[test]
-#[ignore = "the child of the test above"]
-fn accept_until_killed() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = Arc::new(open(&child::directory()).await);
-        let submitters: Vec<_> = (0..16).map(|_| runtime.spawn(submit(Arc::clone(&store)))).collect();
-        let workers = runtime.spawn(work(Arc::clone(&store)));
-        // Should the parent be gone, so are we.
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        drop((submitters, workers));
-    });
+async fn accept_until_killed(directory: &Path) {
+    let store = Arc::new(open(directory).await);
+    let mut tasks = JoinSet::new();
+    for _ in 0..16 {
+        tasks.spawn(submit(Arc::clone(&store)));
+    }
+    tasks.spawn(work(Arc::clone(&store)));
+    // Should the parent be gone, so are we.
+    tokio::time::sleep(Duration::from_secs(60)).await;
 }
 
 fn say(word: &str, id: JobId) {
