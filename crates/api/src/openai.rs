@@ -9,11 +9,9 @@ mod attach;
 mod batches;
 mod body;
 mod call;
-mod chat;
-mod embeddings;
+mod direct;
 mod error;
 mod files;
-mod images;
 mod live;
 mod models;
 mod multipart;
@@ -22,6 +20,8 @@ mod responses;
 mod served;
 
 use axum::http::Method;
+
+use direct::{Chat, Embeddings, Images};
 
 pub(crate) use error::told;
 pub(crate) use live::Calls;
@@ -39,9 +39,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::DELETE, "/openai/v1/responses/{id}", responses::delete)
         .dialect(Method::POST, "/openai/v1/responses/{id}/cancel", responses::cancel)
         .dialect(Method::GET, "/openai/v1/responses/{id}/input_items", responses::input_items)
-        .dialect(Method::POST, "/openai/v1/chat/completions", chat::create)
-        .dialect(Method::POST, "/openai/v1/embeddings", embeddings::create)
-        .dialect(Method::POST, "/openai/v1/images/generations", images::create)
+        .dialect(Method::POST, "/openai/v1/chat/completions", direct::create::<Chat>)
+        .dialect(Method::POST, "/openai/v1/embeddings", direct::create::<Embeddings>)
+        .dialect(Method::POST, "/openai/v1/images/generations", direct::create::<Images>)
         .dialect(Method::GET, "/openai/v1/models", models::list)
         .dialect(Method::GET, "/openai/v1/models/{*model}", models::retrieve)
         .dialect(Method::POST, "/openai/v1/files", files::upload)

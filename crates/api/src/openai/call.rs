@@ -6,8 +6,9 @@ use axum::response::Response;
 use raincheck_core::{Job, Json, Outcome, ProblemType};
 use raincheck_engine::Submitted;
 
+use super::direct::{Chat, Endpoint, Images};
 use super::live::Whole;
-use super::{DOOR, attach, served};
+use super::{DOOR, attach, responses, served};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
@@ -171,7 +172,7 @@ fn input(kind: &str, mut fields: Fields) -> Json {
     for own in ["background", "stream", "stream_options"] {
         fields.remove(own);
     }
-    if kind != super::images::KIND {
+    if kind != Images::KIND {
         return fields.json();
     }
     let mut input = Fields::of("{}").expect("it is an object");
@@ -194,8 +195,8 @@ async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, ApiError> {
         }
     };
     let prefix = match kind {
-        super::chat::KIND => Some("chatcmpl-"),
-        "llm.response" => Some("resp_"),
+        Chat::KIND => Some("chatcmpl-"),
+        responses::KIND => Some(responses::PREFIX),
         _ => None,
     };
     let mut text = result.as_str().to_owned();

@@ -25,9 +25,9 @@ use crate::path::is_kind;
 use crate::problem::ApiError;
 
 /// The kind of job that a Response is.
-const KIND: &str = "llm.response";
+pub(super) const KIND: &str = "llm.response";
 /// What its ids begin with.
-const PREFIX: &str = "resp_";
+pub(super) const PREFIX: &str = "resp_";
 
 /// The job that a Response is, and its face.
 async fn found(api: &Api, sees: Option<&Tenant>, id: &str) -> Result<(Job, Face), ApiError> {
