@@ -13,7 +13,7 @@ pub(crate) use base::Base;
 pub(crate) use error::anthropic_type;
 pub(crate) use failure::upstream_error;
 pub(crate) use fields::Fields;
-pub(crate) use follow::{Follower, Next, sse};
+pub(crate) use follow::{Follower, Next, Teller, stream};
 pub(crate) use id::{hex, job_of, uuid};
 pub(crate) use log::{Line, lines};
 pub(crate) use submit::{Wish, submit};

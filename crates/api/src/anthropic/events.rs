@@ -1,58 +1,43 @@
+use std::ops::ControlFlow;
+
 use axum::body::Bytes;
 use axum::response::Response;
-use futures_util::stream;
 use raincheck_core::{Event, EventBody, JobId, Json, Outcome, Tenant};
 use serde_json::{Value, json};
 
 use super::{failed, message};
 use crate::api::Api;
-use crate::dialect::{Fields, Follower, Next, sse};
+use crate::dialect::{self, Fields, Teller};
 use crate::problem::ApiError;
-
-/// Shows that the stream is alive.
-const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// The events of a message as Anthropic streams them, from the first, as they come.
 pub(super) async fn stream(api: &Api, job: JobId, tenant: Option<&Tenant>) -> Result<Response, ApiError> {
     let reader = api.engine.follow(job, tenant, 0).await?.ok_or_else(ApiError::no_such_job)?;
-    let telling = Telling { job, follower: Follower::new(api, reader), has_begun: false, is_over: false };
-    Ok(sse(stream::unfold(telling, async |mut telling| {
-        let chunk = telling.next().await?;
-        Some((chunk, telling))
-    })))
+    Ok(dialect::stream(api, reader, Telling { job, has_begun: false }))
 }
 
 struct Telling {
     job: JobId,
-    follower: Follower,
     /// Whether something of the message was sent, which cannot be taken back.
     has_begun: bool,
-    is_over: bool,
+}
+
+impl Teller for Telling {
+    const SIGN_OF_LIFE: &'static [u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
+
+    async fn tell(&mut self, events: &[Event]) -> ControlFlow<Bytes, Bytes> {
+        let mut text = String::new();
+        for event in events {
+            if self.event(event, &mut text).is_break() {
+                return ControlFlow::Break(text.into());
+            }
+        }
+        ControlFlow::Continue(text.into())
+    }
 }
 
 impl Telling {
-    async fn next(&mut self) -> Option<Bytes> {
-        while !self.is_over {
-            let events = match self.follower.next().await {
-                Next::Events(events) => events,
-                Next::Silence => return Some(Bytes::from_static(PING)),
-                Next::End => return None,
-            };
-            let mut text = String::new();
-            for event in &events {
-                self.tell(event, &mut text);
-                if self.is_over {
-                    break;
-                }
-            }
-            if !text.is_empty() {
-                return Some(text.into());
-            }
-        }
-        None
-    }
-
-    fn tell(&mut self, event: &Event, text: &mut String) {
+    fn event(&mut self, event: &Event, text: &mut String) -> ControlFlow<()> {
         match &event.body {
             EventBody::Output(output) => {
                 self.has_begun = true;
@@ -61,15 +46,20 @@ impl Telling {
             // An attempt that failed is followed by another, whose message starts anew; a stream of this dialect cannot.
             EventBody::Started(_) if self.has_begun => {
                 let message = "the message starts anew, because the attempt that wrote it failed; read it again";
-                self.end(
+                text.push_str(&error(
                     &json!({ "type": "error", "error": { "type": "overloaded_error", "message": message } }),
-                    text,
-                );
+                ));
+                return ControlFlow::Break(());
             }
-            EventBody::Finished(Outcome::Completed(_)) => self.is_over = true,
-            EventBody::Finished(outcome) => self.end(&failed::envelope(outcome), text),
+            EventBody::Finished(outcome) => {
+                if !matches!(outcome, Outcome::Completed(_)) {
+                    text.push_str(&error(&failed::envelope(outcome)));
+                }
+                return ControlFlow::Break(());
+            }
             _ => {}
         }
+        ControlFlow::Continue(())
     }
 
     fn output(&self, output: &Json) -> String {
@@ -83,11 +73,10 @@ impl Telling {
         }
         frame(&kind, fields.json().as_str())
     }
+}
 
-    fn end(&mut self, error: &Value, text: &mut String) {
-        self.is_over = true;
-        text.push_str(&frame("error", &error.to_string()));
-    }
+fn error(error: &Value) -> String {
+    frame("error", &error.to_string())
 }
 
 /// An event. Its name is what these clients go by; JSON spread over lines would end the field.

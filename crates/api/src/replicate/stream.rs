@@ -1,22 +1,19 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use futures_util::stream;
 use raincheck_core::{Event, EventBody, Outcome};
 use serde_json::{Value, json};
 
 use super::{find, prediction};
 use crate::api::Api;
 use crate::auth::{Caller, Read};
-use crate::dialect::{Follower, Line, Next, sse};
+use crate::dialect::{self, Line, Teller};
 use crate::jobs::last_event_id;
 use crate::problem::ApiError;
-
-/// Shows that the stream is alive: a comment without a blank line after it, which would be an event to some clients.
-const HEARTBEAT: &[u8] = b":\n";
 
 /// `GET /v1/predictions/{id}/stream`: `output`, `logs` and `error` as they come, and `done`. Every event has an id, and after a
 /// disconnect the stream goes on behind `Last-Event-ID`.
@@ -29,37 +26,27 @@ pub(super) async fn stream(
     let job = find(&api, &id, caller.sees()).await?;
     let seen = last_event_id(&headers)?.unwrap_or(0);
     let reader = api.engine.follow(job.id, caller.sees(), seen).await?.ok_or_else(ApiError::no_such_job)?;
-    let telling = Telling { follower: Follower::new(&api, reader), has_output: false, is_over: false };
-    Ok(sse(stream::unfold(telling, async |mut telling| {
-        let chunk = telling.next().await?;
-        Some((chunk, telling))
-    })))
+    Ok(dialect::stream(&api, reader, Telling { has_output: false }))
 }
 
 struct Telling {
-    follower: Follower,
     /// Whether output came while the prediction ran, which its result only repeats.
     has_output: bool,
-    is_over: bool,
+}
+
+impl Teller for Telling {
+    /// A comment without a blank line after it, which would be an event to some clients.
+    const SIGN_OF_LIFE: &'static [u8] = b":\n";
+
+    async fn tell(&mut self, events: &[Event]) -> ControlFlow<Bytes, Bytes> {
+        let text: String = events.iter().map(|event| self.event(event)).collect();
+        let is_over = events.iter().any(|event| event.body.event_type().is_final());
+        if is_over { ControlFlow::Break(text.into()) } else { ControlFlow::Continue(text.into()) }
+    }
 }
 
 impl Telling {
-    async fn next(&mut self) -> Option<Bytes> {
-        while !self.is_over {
-            let events = match self.follower.next().await {
-                Next::Events(events) => events,
-                Next::Silence => return Some(Bytes::from_static(HEARTBEAT)),
-                Next::End => return None,
-            };
-            let text: String = events.iter().map(|event| self.tell(event)).collect();
-            if !text.is_empty() {
-                return Some(text.into());
-            }
-        }
-        None
-    }
-
-    fn tell(&mut self, event: &Event) -> String {
+    fn event(&mut self, event: &Event) -> String {
         match &event.body {
             EventBody::Output(output) => {
                 self.has_output = true;
@@ -68,10 +55,7 @@ impl Telling {
             EventBody::Progress(_) => {
                 Line::of(event).map_or_else(String::new, |line| frame(event, "logs", &format!("{}\n", line.message)))
             }
-            EventBody::Finished(outcome) => {
-                self.is_over = true;
-                self.end(event, outcome)
-            }
+            EventBody::Finished(outcome) => self.end(event, outcome),
             _ => String::new(),
         }
     }
