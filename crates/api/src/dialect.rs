@@ -6,6 +6,7 @@ mod failure;
 mod fields;
 mod follow;
 mod id;
+mod jobs;
 mod log;
 mod submit;
 
@@ -15,6 +16,7 @@ pub(crate) use failure::upstream_error;
 pub(crate) use fields::Fields;
 pub(crate) use follow::{Follower, Next, Teller, stream};
 pub(crate) use id::{hex, job_of, uuid};
+pub(crate) use jobs::{find, page};
 pub(crate) use log::{Line, lines};
 pub(crate) use submit::{Wish, submit};
 

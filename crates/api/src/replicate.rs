@@ -17,7 +17,6 @@ use serde_json::json;
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::dialect::{self, Base};
-use crate::path::is_kind;
 use crate::problem::ApiError;
 use crate::reply;
 use crate::router::Routes;
@@ -77,7 +76,5 @@ async fn version(_: Caller<Read>, Path((.., version)): Path<(String, String, Str
 
 /// The job of a prediction.
 async fn find(api: &Api, id: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
-    let id = dialect::job_of("", id).ok_or_else(ApiError::no_such_job)?;
-    let job = api.engine.get(id, tenant).await?;
-    job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)
+    dialect::find(api, "", id, KIND, tenant).await?.ok_or_else(ApiError::no_such_job)
 }

@@ -9,7 +9,7 @@ use crate::dialect;
 /// The kind of job that a batch becomes.
 pub(super) const KIND: &str = "llm.message_batch";
 /// What a batch's id begins with.
-const ID: &str = "msgbatch_";
+pub(super) const ID: &str = "msgbatch_";
 /// What the names of the steps begin with that hold the results of requests; the rest is the request's `custom_id`.
 const STEP: &str = "request:";
 /// The label that says how many requests a batch has.

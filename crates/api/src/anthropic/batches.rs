@@ -15,7 +15,6 @@ use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
 use crate::dialect::{self, Base, Wish};
 use crate::jobs::{IdempotencyKey, marked};
-use crate::path::is_kind;
 use crate::problem::ApiError;
 use crate::query::{Query, malformed};
 use crate::reply;
@@ -117,7 +116,13 @@ pub(super) async fn list(
     }
     let after = query.get::<String>("after_id", "the id of a batch")?;
     let after = after.map(|id| batch::job_of(&id).ok_or_else(ApiError::no_such_job)).transpose()?;
-    let (jobs, has_more) = page(&api, caller.sees(), after, limit).await?;
+    let filter = Filter {
+        tenant: caller.sees().cloned(),
+        kind: Some(KIND.parse().expect("a constant name")),
+        before: after.map(|job| job.key()),
+        ..Filter::default()
+    };
+    let (jobs, has_more) = dialect::page(&api, filter, limit).await?;
     let mut data = Vec::with_capacity(jobs.len());
     for job in &jobs {
         // Lists leave out how jobs ended, which tells the counts.
@@ -128,30 +133,6 @@ pub(super) async fn list(
     let (first, last) = (jobs.first().map(|job| batch::id_of(job.id)), jobs.last().map(|job| batch::id_of(job.id)));
     let page = json!({ "data": data, "has_more": has_more, "first_id": first, "last_id": last });
     Ok(reply::json(StatusCode::OK, &page))
-}
-
-/// As many batches as are wanted, if there are so many; and whether there are more.
-async fn page(
-    api: &Api,
-    tenant: Option<&Tenant>,
-    after: Option<JobId>,
-    limit: usize,
-) -> Result<(Vec<Job>, bool), ApiError> {
-    let mut jobs = Vec::new();
-    let mut before = after.map(|job| job.key());
-    loop {
-        let kind = Some(KIND.parse().expect("a constant name"));
-        let filter = Filter { tenant: tenant.cloned(), kind, before, ..Filter::default() };
-        let wanted = limit + 1 - jobs.len();
-        let page = api.engine.store().list(filter, wanted, api.engine.clock().now()).await?;
-        jobs.extend(page.jobs);
-        before = page.next;
-        if before.is_none() || jobs.len() > limit {
-            let has_more = jobs.len() > limit;
-            jobs.truncate(limit);
-            return Ok((jobs, has_more));
-        }
-    }
 }
 
 async fn told(api: &Api, job: &Job, tenant: Option<&Tenant>, base: &Base) -> Result<Response, ApiError> {
@@ -165,7 +146,5 @@ fn results_url(base: &Base, job: JobId) -> String {
 
 /// The job of a batch.
 pub(super) async fn find(api: &Api, id: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
-    let id = batch::job_of(id).ok_or_else(ApiError::no_such_job)?;
-    let job = api.engine.get(id, tenant).await?;
-    job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)
+    dialect::find(api, batch::ID, id, KIND, tenant).await?.ok_or_else(ApiError::no_such_job)
 }

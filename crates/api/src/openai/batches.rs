@@ -20,7 +20,6 @@ use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
 use crate::dialect::{self, Wish, hex, job_of};
 use crate::jobs::{IdempotencyKey, error, marked};
-use crate::path::is_kind;
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::reply;
@@ -117,29 +116,19 @@ pub(crate) async fn list(
         Some(after) => Some(job_of(PREFIX, after).ok_or_else(|| no_such_batch(after))?.key()),
         None => None,
     };
-    let tenant = caller.sees().cloned();
-    let mut filter = Filter { tenant, kind: KIND.parse().ok(), before, ..Filter::default() };
-    let (mut items, mut has_more) = (Vec::new(), false);
-    let now = api.engine.clock().now();
-    // A page of the store may be short, and still have a next one.
-    while items.len() < wanted.limit {
-        let page = api.engine.store().list(filter.clone(), wanted.limit - items.len(), now).await?;
-        for job in page.jobs {
-            let Some(job) = api.engine.get(job.id, caller.sees()).await? else { continue };
-            items.push((format!("{PREFIX}{}", hex(job.id)), Json::from(object(&api, &job).await?)));
-        }
-        has_more = page.next.is_some();
-        filter.before = page.next;
-        if !has_more {
-            break;
-        }
+    let filter = Filter { tenant: caller.sees().cloned(), kind: KIND.parse().ok(), before, ..Filter::default() };
+    let (jobs, has_more) = dialect::page(&api, filter, wanted.limit).await?;
+    let mut items = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        // Lists leave out how jobs ended.
+        let Some(job) = api.engine.get(job.id, caller.sees()).await? else { continue };
+        items.push((format!("{PREFIX}{}", hex(job.id)), Json::from(object(&api, &job).await?)));
     }
     Ok(Page::picked(items, has_more).reply())
 }
 
 async fn found(api: &Api, sees: Option<&Tenant>, id: &str) -> Result<Job, ApiError> {
-    let job = job_of(PREFIX, id).ok_or_else(|| no_such_batch(id))?;
-    api.engine.get(job, sees).await?.filter(|job| is_kind(job, KIND)).ok_or_else(|| no_such_batch(id))
+    dialect::find(api, PREFIX, id, KIND, sees).await?.ok_or_else(|| no_such_batch(id))
 }
 
 fn no_such_batch(id: &str) -> ApiError {

@@ -20,8 +20,7 @@ pub(crate) use retrieve::retrieve;
 
 use self::face::Face;
 use crate::api::Api;
-use crate::dialect::job_of;
-use crate::path::is_kind;
+use crate::dialect;
 use crate::problem::ApiError;
 
 /// The kind of job that a Response is.
@@ -31,8 +30,7 @@ pub(super) const PREFIX: &str = "resp_";
 
 /// The job that a Response is, and its face.
 async fn found(api: &Api, sees: Option<&Tenant>, id: &str) -> Result<(Job, Face), ApiError> {
-    let job = job_of(PREFIX, id).ok_or_else(|| no_such_response(id))?;
-    let job = api.engine.get(job, sees).await?.filter(|job| is_kind(job, KIND)).ok_or_else(|| no_such_response(id))?;
+    let job = dialect::find(api, PREFIX, id, KIND, sees).await?.ok_or_else(|| no_such_response(id))?;
     let input = api.engine.store().input(job.id).await?.unwrap_or_default();
     let face = Face::new(&job, &input);
     Ok((job, face))

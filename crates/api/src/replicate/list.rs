@@ -28,25 +28,14 @@ pub(super) async fn list(
     let after = query.get::<String>("cursor", "the `next` of the page before")?;
     let wrong = || malformed("the query parameter \"cursor\" should be the `next` of the page before".to_owned());
     let after: Option<JobId> = after.map(|id| dialect::job_of("", &id).ok_or_else(wrong)).transpose()?;
-    let mut before = after.map(|job| job.key());
-    let (mut jobs, now) = (Vec::new(), api.engine.clock().now());
-    loop {
-        let filter = Filter {
-            tenant: caller.sees().cloned(),
-            kind: Some(KIND.parse().expect("a constant name")),
-            labels: vec![("door".to_owned(), DOOR.to_owned())],
-            before,
-            ..Filter::default()
-        };
-        let page = api.engine.store().list(filter, PAGE + 1 - jobs.len(), now).await?;
-        jobs.extend(page.jobs);
-        before = page.next;
-        if before.is_none() || jobs.len() > PAGE {
-            break;
-        }
-    }
-    let has_more = jobs.len() > PAGE;
-    jobs.truncate(PAGE);
+    let filter = Filter {
+        tenant: caller.sees().cloned(),
+        kind: Some(KIND.parse().expect("a constant name")),
+        labels: vec![("door".to_owned(), DOOR.to_owned())],
+        before: after.map(|job| job.key()),
+        ..Filter::default()
+    };
+    let (jobs, has_more) = dialect::page(&api, filter, PAGE).await?;
     let last = jobs.last().filter(|_| has_more);
     let next = last.map(|job| format!("{}/replicate/v1/predictions?cursor={}", base.0, dialect::hex(job.id)));
     let results: Vec<_> = jobs.iter().map(|job| prediction::of(&api, job, &Json::null(), &base)).collect();
