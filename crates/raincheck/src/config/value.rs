@@ -86,19 +86,25 @@ fn digits(value: &DeValue<'_>) -> Result<String, String> {
     Ok(value.as_integer().ok_or_else(wrong)?.as_str().replace('_', ""))
 }
 
-impl Value for usize {
-    fn from_text(text: &str) -> Result<Self, String> {
-        whole_number(text)
-    }
+macro_rules! whole_numbers {
+    ($($number:ty),*) => {$(
+        impl Value for $number {
+            fn from_text(text: &str) -> Result<Self, String> {
+                whole_number(text)
+            }
 
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        whole_number(&digits(value)?)
-    }
+            fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+                whole_number(&digits(value)?)
+            }
 
-    fn show(&self) -> String {
-        self.to_string()
-    }
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
 }
+
+whole_numbers!(usize, u64);
 
 impl Value for Option<PathBuf> {
     /// Nothing stands for none.
@@ -112,20 +118,6 @@ impl Value for Option<PathBuf> {
 
     fn show(&self) -> String {
         quoted(&self.as_ref().map_or_else(|| "".into(), |path| path.to_string_lossy()))
-    }
-}
-
-impl Value for u64 {
-    fn from_text(text: &str) -> Result<Self, String> {
-        whole_number(text)
-    }
-
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
-        whole_number(&digits(value)?)
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
     }
 }
 

@@ -1,4 +1,6 @@
-use super::{drive, node, python, simulator};
+use std::process::Command;
+
+use super::{configured, drive, node, python, simulator};
 use crate::support::{Place, Server};
 
 /// A server whose messages are written by a simulated provider; gives both.
@@ -6,31 +8,27 @@ fn start(place: &Place) -> (Server, Server) {
     let simulator = simulator(place);
     let upstream =
         format!("[upstream.claude]\nprotocol = \"anthropic\"\nbase_url = \"{}/anthropic\"\n", simulator.url());
-    let config = place.file("upstreams.toml", &upstream);
-    let server = Server::start(place, &["--config", config.to_str().expect("a plain path")]);
-    (server, simulator)
+    (configured(place, &upstream), simulator)
 }
 
-fn drive_python(package: &str) {
+/// Runs a script with an SDK that knows only where Anthropic is.
+fn drive_sdk(mut script: Command) {
     let place = Place::new();
     let (server, _simulator) = start(&place);
-    drive(python(package, "anthropic_sdk.py").env("ANTHROPIC_BASE_URL", format!("{}/anthropic", server.url())), &place);
+    drive(script.env("ANTHROPIC_BASE_URL", format!("{}/anthropic", server.url())), &place);
 }
 
 #[test]
 fn anthropic_for_python() {
-    drive_python("anthropic-2.12.0");
+    drive_sdk(python("anthropic-2.12.0", "anthropic_sdk.py"));
 }
 
 #[test]
 fn anthropic_for_python_of_the_major_before() {
-    drive_python("anthropic-1.17.0");
+    drive_sdk(python("anthropic-1.17.0", "anthropic_sdk.py"));
 }
 
 #[test]
 fn anthropic_for_node() {
-    let place = Place::new();
-    let (server, _simulator) = start(&place);
-    let url = format!("{}/anthropic", server.url());
-    drive(node("anthropic-ai-sdk-1.12.0", "anthropic_sdk.cjs").env("ANTHROPIC_BASE_URL", url), &place);
+    drive_sdk(node("anthropic-ai-sdk-1.12.0", "anthropic_sdk.cjs"));
 }

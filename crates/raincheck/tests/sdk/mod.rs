@@ -58,6 +58,12 @@ fn simulator(place: &Place) -> Server {
     Server::spawn(raincheck(&["simulate", "--listen", "127.0.0.1:0"]).current_dir(place.path()), log(place))
 }
 
+/// A server with this configuration.
+fn configured(place: &Place, config: &str) -> Server {
+    let config = place.file("raincheck.toml", config);
+    Server::start(place, &["--config", config.to_str().expect("a plain path")])
+}
+
 /// A worker of image.generate, in the place of a provider of images. It ends with the test.
 struct Painter(Child);
 

@@ -1,4 +1,6 @@
-use super::{drive, log, node, python};
+use std::process::Command;
+
+use super::{configured, drive, log, node, python};
 use crate::support::{Place, Server, raincheck};
 
 /// What the simulator does: one model that is quick, one that is slow, one whose first answer breaks off in the middle, and one
@@ -24,36 +26,32 @@ fn start(place: &Place) -> (Server, Server) {
         "[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\nmodels = [\"cut\", \"quick\", \"refused\", \"slow\"]\n",
         simulator.url()
     );
-    let config = place.file("upstreams.toml", &upstream);
-    let server = Server::start(place, &["--config", config.to_str().expect("a plain path")]);
-    (server, simulator)
+    (configured(place, &upstream), simulator)
 }
 
-fn drive_python(package: &str) {
+/// Runs a script with an SDK that knows only where OpenAI is.
+fn drive_sdk(mut script: Command) {
     let place = Place::new();
     let (server, _simulator) = start(&place);
-    drive(python(package, "openai_sdk.py").env("OPENAI_BASE_URL", format!("{}/openai/v1", server.url())), &place);
+    drive(script.env("OPENAI_BASE_URL", format!("{}/openai/v1", server.url())), &place);
 }
 
 #[test]
 fn openai_for_python() {
-    drive_python("openai-3.54.0");
+    drive_sdk(python("openai-3.54.0", "openai_sdk.py"));
 }
 
 #[test]
 fn openai_for_python_of_the_major_before() {
-    drive_python("openai-2.30.0");
+    drive_sdk(python("openai-2.30.0", "openai_sdk.py"));
 }
 
 #[test]
 fn openai_for_python_of_the_first_major() {
-    drive_python("openai-1.109.1");
+    drive_sdk(python("openai-1.109.1", "openai_sdk.py"));
 }
 
 #[test]
 fn openai_for_node() {
-    let place = Place::new();
-    let (server, _simulator) = start(&place);
-    let url = format!("{}/openai/v1", server.url());
-    drive(node("openai-6.49.0", "openai_sdk.cjs").env("OPENAI_BASE_URL", url), &place);
+    drive_sdk(node("openai-6.49.0", "openai_sdk.cjs"));
 }
