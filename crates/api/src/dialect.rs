@@ -4,21 +4,23 @@ mod base;
 mod error;
 mod failure;
 mod fields;
-mod follow;
 mod id;
 mod jobs;
 mod log;
+mod passed;
 mod submit;
+mod tell;
 
 pub(crate) use base::Base;
 pub(crate) use error::anthropic_type;
 pub(crate) use failure::upstream_error;
 pub(crate) use fields::Fields;
-pub(crate) use follow::{Follower, Next, Teller, stream};
 pub(crate) use id::{hex, job_of, uuid};
 pub(crate) use jobs::{find, page};
 pub(crate) use log::{Line, lines};
+pub(crate) use passed::{passed_on, picked};
 pub(crate) use submit::{Wish, submit};
+pub(crate) use tell::{Teller, stream};
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;

@@ -10,6 +10,8 @@ use raincheck_store::StoreError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::NotPassed;
+
 /// The media type of problems (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// Nobody is told to come back later than this because the server has much to write.
@@ -179,6 +181,16 @@ impl From<Problem> for ApiError {
         let (status, outcome) = (status(problem.class), Outcome::Rejected);
         let retry_after = (problem.class == Class::Unavailable).then_some(UNAVAILABLE_RETRY_AFTER);
         Self(Box::new(Told { problem, status, outcome, retry_after, job: None }))
+    }
+}
+
+impl From<NotPassed> for ApiError {
+    fn from(failure: NotPassed) -> Self {
+        let error = Self::from(failure.problem);
+        match failure.retry_after {
+            Some(wait) => error.retry_after(wait),
+            None => error,
+        }
     }
 }
 

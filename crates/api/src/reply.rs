@@ -23,6 +23,12 @@ pub(crate) fn json_text(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
+/// Asks nginx not to hold the pieces of an answer back.
+pub(crate) fn unbuffered(mut response: Response) -> Response {
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
 /// Where a job is.
 pub(crate) fn location(job: JobId) -> HeaderValue {
     // An id is letters, digits and an underscore.

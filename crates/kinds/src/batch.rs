@@ -18,7 +18,7 @@ use raincheck_core::{Json, Problem, ProblemType, Progress};
 use raincheck_engine::{About, Context, Failure, Handler, Stop};
 use raincheck_upstream::Upstreams;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::input;
 use file::{Calls, Mistake};
@@ -241,8 +241,3 @@ fn broken(error: io::Error) -> Failure {
 
 /// The custom ids of a batch: each stands for one line.
 type CustomIds = BTreeSet<String>;
-
-/// A line of JSON as it is written: on one line.
-fn one_line(value: &Value) -> String {
-    value.to_string()
-}

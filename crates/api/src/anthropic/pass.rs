@@ -1,4 +1,4 @@
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::response::Response;
 use raincheck_core::ProblemType;
@@ -6,6 +6,7 @@ use raincheck_core::ProblemType;
 use crate::Passed;
 use crate::api::Api;
 use crate::body::JsonBody;
+use crate::dialect::passed_on;
 use crate::problem::ApiError;
 
 /// The caller's headers that the upstream is sent. Its key is Raincheck's, and stays here.
@@ -47,19 +48,7 @@ pub(super) async fn pass(
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
         body: Bytes::copy_from_slice(body.bytes()),
     };
-    let answer = passage.pass(call).await.map_err(|failure| {
-        let error = ApiError::from(failure.problem);
-        failure.retry_after.map_or(error.clone(), |wait| error.retry_after(wait))
-    })?;
-    let (parts, pieces) = answer.into_parts();
-    let mut response = Response::new(Body::from_stream(pieces));
-    *response.status_mut() = parts.status;
-    let is_given_back = |name: &HeaderName| {
+    Ok(passed_on(passage.pass(call).await?, |name| {
         GIVEN_BACK.contains(name) || GIVEN_BACK_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
-    };
-    let given_back = parts.headers.iter().filter(|(name, _)| is_given_back(name));
-    response.headers_mut().extend(given_back.map(|(name, value)| (name.clone(), value.clone())));
-    // Asks nginx not to hold events back.
-    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
-    Ok(response)
+    }))
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::why;
 use crate::api::Api;
-use crate::dialect::{self, Follower, Line, Next};
+use crate::dialect::{self, Line};
+use crate::jobs::{Follower, Next};
 use crate::problem::ApiError;
 use crate::query::{Query, malformed};
 use crate::reply;

@@ -87,7 +87,7 @@ async fn stream(api: Arc<Api>, caller: &Caller<Read>, id: JobId, seen: u64) -> R
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
     }
-    Ok(sse::follow(reader, api.closing.clone(), api.settings.sse_heartbeat))
+    Ok(sse::stream(&api, reader))
 }
 
 /// How the log is wanted.

@@ -1,71 +1,49 @@
 use std::convert::Infallible;
 use std::io::Write;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream;
 use raincheck_core::Event;
 use raincheck_engine::LogReader;
-use raincheck_store::StoreError;
-use tokio_util::sync::CancellationToken;
+
+use super::follow::{Follower, Next};
+use crate::api::Api;
+use crate::reply::unbuffered;
 
 /// How soon a client should reconnect, in milliseconds; the first thing in a stream.
 const RETRY: &[u8] = b"retry: 2000\n\n";
 /// Shows that the stream is alive. Stands alone: an `id:` line before a comment is an event without data to some clients.
 const HEARTBEAT: &[u8] = b": \n\n";
 
-/// When to look again into a log that could not be read because the store had too much to do.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(250);
-
 /// A log as server-sent events, from where the reader stands to the last event of the job. Ends early when the server is
 /// closing or the log cannot be read: clients reconnect and go on after the last event they saw.
-pub(crate) fn follow(reader: LogReader, closing: CancellationToken, heartbeat: Duration) -> Response {
-    let follower = Follower { reader, closing, heartbeat, begun: false };
-    let chunks = stream::unfold(follower, async |mut follower| {
-        let chunk = follower.next().await?;
-        Some((Ok::<_, Infallible>(chunk), follower))
+pub(crate) fn stream(api: &Api, reader: LogReader) -> Response {
+    let telling = Telling { follower: Follower::new(api, reader), begun: false };
+    let chunks = stream::unfold(telling, async |mut telling| {
+        let chunk = telling.next().await?;
+        Some((Ok::<_, Infallible>(chunk), telling))
     });
     let mut response = Response::new(Body::from_stream(chunks));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // Asks nginx not to hold events back.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    unbuffered(response)
 }
 
-/// One open stream. There may be tens of thousands, so it holds no buffer of its own.
-struct Follower {
-    reader: LogReader,
-    closing: CancellationToken,
-    heartbeat: Duration,
+struct Telling {
+    follower: Follower,
     begun: bool,
 }
 
-impl Follower {
+impl Telling {
     async fn next(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.begun, true) {
             return Some(Bytes::from_static(RETRY));
         }
-        tokio::select! {
-            biased;
-            () = self.closing.cancelled() => None,
-            events = next_events(&mut self.reader) => events.map(|events| encode(&events)),
-            () = tokio::time::sleep(self.heartbeat) => Some(Bytes::from_static(HEARTBEAT)),
-        }
-    }
-}
-
-/// The next events; `None` if there are no more, or the log cannot be read. A store that has too much to do just now is
-/// asked again: that ends no stream.
-pub(crate) async fn next_events(reader: &mut LogReader) -> Option<Vec<Event>> {
-    loop {
-        match reader.next().await {
-            Ok(events) if events.is_empty() => return None,
-            Ok(events) => return Some(events),
-            Err(StoreError::Overloaded(_)) => tokio::time::sleep(READ_AGAIN_AFTER).await,
-            Err(_) => return None,
+        match self.follower.next().await {
+            Next::Events(events) => Some(encode(&events)),
+            Next::Silence => Some(Bytes::from_static(HEARTBEAT)),
+            Next::End => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{DOOR, attach, responses, served};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Fields, Wish, hex};
+use crate::dialect::{self, Fields, Wish, hex, passed_on, picked};
 use crate::jobs::{IdempotencyKey, accepted, error, marked};
 use crate::openai::body::{field, invalid};
 use crate::prefer::{self, PREFERENCE_APPLIED};
@@ -77,26 +77,14 @@ pub(super) async fn answer(
         body: Bytes::copy_from_slice(body.bytes()),
     };
     if call.is_streamed {
-        return stream(passage.as_ref(), passed).await;
+        return Ok(passed_on(passage.pass(passed).await?, is_given_back));
     }
     let passage = std::sync::Arc::clone(passage);
     let made = async move { whole(passage.as_ref(), passed).await };
-    let whole = api.calls.join(name, attach::is_repeated(headers), made).await;
-    let whole = whole.map_err(failed)?;
+    let whole = api.calls.join(name, attach::is_repeated(headers), made).await?;
     let mut response = Response::new(Body::from(whole.body));
     *response.status_mut() = whole.status;
     *response.headers_mut() = whole.headers;
-    Ok(response)
-}
-
-/// Passes a stream on piece by piece as it comes.
-async fn stream(passage: &dyn Passage, passed: Passed) -> Result<Response, ApiError> {
-    let (parts, pieces) = passage.pass(passed).await.map_err(failed)?.into_parts();
-    let mut response = Response::new(Body::from_stream(pieces));
-    *response.status_mut() = parts.status;
-    *response.headers_mut() = given_back(&parts.headers);
-    // Asks nginx not to hold events back.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -117,20 +105,11 @@ async fn whole(passage: &dyn Passage, passed: Passed) -> Result<Whole, NotPassed
         }
         body.extend_from_slice(&piece);
     }
-    Ok(Whole { status: parts.status, headers: given_back(&parts.headers), body: body.into() })
+    Ok(Whole { status: parts.status, headers: picked(&parts.headers, is_given_back), body: body.into() })
 }
 
-fn given_back(headers: &HeaderMap) -> HeaderMap {
-    let is_given_back = |name: &HeaderName| GIVEN_BACK.contains(name) || name.as_str().starts_with(LIMITS);
-    headers.iter().filter(|(name, _)| is_given_back(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-fn failed(failure: NotPassed) -> ApiError {
-    let error = ApiError::from(failure.problem);
-    match failure.retry_after {
-        Some(wait) => error.retry_after(wait),
-        None => error,
-    }
+fn is_given_back(name: &HeaderName) -> bool {
+    GIVEN_BACK.contains(name) || name.as_str().starts_with(LIMITS)
 }
 
 /// Accepts a job that does the same; its answer if it is there within the time that the caller would wait.

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
 
-use super::{Called, Counts, one_line};
+use super::{Called, Counts};
 
 /// What became of the lines of a batch, each on a line: its number, `+` or `-`, and its line of the output. Only added to; what
 /// was written when the server died is cut off.
@@ -61,7 +61,7 @@ impl Entry {
             Called::Later(_) => (None, json!({ "code": "not_done", "message": "it was not done" }), false),
         };
         let told = serde_json::to_string(&Told { id, custom_id, response, error });
-        let text = told.unwrap_or_else(|_| one_line(&json!({ "custom_id": custom_id })));
+        let text = told.unwrap_or_else(|_| json!({ "custom_id": custom_id }).to_string());
         // JSON from elsewhere may be spread over lines; in JSON they mean what a space does.
         Self { line, is_good, text: text.replace(['\n', '\r'], " ") }
     }
