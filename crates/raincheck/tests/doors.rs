@@ -1,11 +1,10 @@
 //! What the doors of other dialects promise across a crash.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, Server, post, raincheck, read_until, request};
+use crate::support::{Place, Server, post, read_until, request};
 
 const BATCHES: &str = "/anthropic/v1/messages/batches";
 const REQUESTS: usize = 60;
@@ -21,16 +20,12 @@ fn ended(server: &Server, job: &str) -> BTreeSet<String> {
 fn a_crash_repeats_no_message_of_a_batch_that_has_ended() {
     let place = Place::new();
     place.file("sim.json", r#"{"behaviour": {"call_ms": {"constant": 300}}}"#);
-    let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
-    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
-    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log);
+    let simulator = Server::simulator(&place, &["--config", "sim.json"]);
     let upstream = format!(
         "[upstream.claude]\nprotocol = \"anthropic\"\nbase_url = \"{}/anthropic\"\nidempotency_header = \"idempotency-key\"\n",
         simulator.url()
     );
-    let config = place.file("upstreams.toml", &upstream);
-    let flags = ["--config", config.to_str().expect("a plain path")];
-    let server = Server::start(&place, &flags);
+    let server = Server::configured(&place, &upstream);
     let ask = json!({ "model": "claude", "max_tokens": 8, "messages": [{ "role": "user", "content": "Hi" }] });
     let requests: Vec<Value> =
         (0..REQUESTS).map(|number| json!({ "custom_id": format!("r{number}"), "params": ask })).collect();
@@ -44,7 +39,7 @@ fn a_crash_repeats_no_message_of_a_batch_that_has_ended() {
         }
     };
     server.kill();
-    let server = Server::start(&place, &flags);
+    let server = Server::configured(&place, &upstream);
     assert_eq!(server.ended(&job)["state"], "completed");
     let batch = server.get(&format!("{BATCHES}/{id}")).json();
     assert_eq!(batch["request_counts"]["succeeded"], REQUESTS, "{batch}");
@@ -76,13 +71,9 @@ fn a_crash_repeats_no_call_of_a_file_that_has_ended() {
     const BATCHES: &str = "/openai/v1/batches";
     let place = Place::new();
     place.file("sim.json", r#"{"behaviour": {"call_ms": {"constant": 300}}}"#);
-    let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
-    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
-    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log);
+    let simulator = Server::simulator(&place, &["--config", "sim.json"]);
     let upstream = format!("[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\n", simulator.url());
-    let config = place.file("upstreams.toml", &upstream);
-    let flags = ["--config", config.to_str().expect("a plain path")];
-    let server = Server::start(&place, &flags);
+    let server = Server::configured(&place, &upstream);
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }] });
     let line = |number: usize| {
         json!({ "custom_id": format!("r{number}"), "method": "POST", "url": "/v1/chat/completions", "body": body })
@@ -100,7 +91,7 @@ fn a_crash_repeats_no_call_of_a_file_that_has_ended() {
         }
     };
     server.kill();
-    let server = Server::start(&place, &flags);
+    let server = Server::configured(&place, &upstream);
     assert_eq!(server.ended(&job)["state"], "completed");
     let batch = server.get(&format!("{BATCHES}/{id}")).json();
     assert_eq!(batch["request_counts"], json!({ "total": REQUESTS, "completed": REQUESTS, "failed": 0 }));
@@ -129,13 +120,9 @@ fn a_response_goes_on_after_a_crash_and_its_stream_where_it_broke_off() {
     let place = Place::new();
     let behaviour = r#"{"behaviour": {"per_token_ms": {"constant": 50}, "output_tokens": {"constant": 40}}}"#;
     place.file("sim.json", behaviour);
-    let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
-    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
-    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log);
+    let simulator = Server::simulator(&place, &["--config", "sim.json"]);
     let upstream = format!("[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\n", simulator.url());
-    let config = place.file("upstreams.toml", &upstream);
-    let flags = ["--config", config.to_str().expect("a plain path")];
-    let server = Server::start(&place, &flags);
+    let server = Server::configured(&place, &upstream);
     let wish = json!({ "model": "m", "input": "Tell me.", "background": true }).to_string();
     let response = post(server.address, RESPONSES, &wish).json();
     let path = format!("{RESPONSES}/{}", response["id"].as_str().expect("an id"));
@@ -143,7 +130,7 @@ fn a_response_goes_on_after_a_crash_and_its_stream_where_it_broke_off() {
     // Until some text was shown.
     read_until(server.address, &stream, "event: response.output_text.delta");
     server.kill();
-    let server = Server::start(&place, &flags);
+    let server = Server::configured(&place, &upstream);
     let job = response["id"].as_str().expect("an id").replace("resp_", "job_");
     assert_eq!(server.ended(&job)["state"], "completed");
     let all = events(&server.get(&stream).body);

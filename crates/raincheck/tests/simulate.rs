@@ -1,20 +1,12 @@
 //! `raincheck simulate`: the simulator as a command.
 
-use std::fs::OpenOptions;
-
 use crate::support::{Place, Server, post, raincheck, run};
-
-fn simulate(place: &Place, args: &[&str]) -> Server {
-    let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
-    let all = [&["simulate", "--listen", "127.0.0.1:0"], args].concat();
-    Server::spawn(raincheck(&all).current_dir(place.path()), log)
-}
 
 #[test]
 fn it_says_what_it_is_answers_and_stops() {
     let place = Place::new();
     place.file("sim.json", r#"{"seed": 5, "time_scale": 2}"#);
-    let simulator = simulate(&place, &["--config", "sim.json", "--seed", "6"]);
+    let simulator = Server::simulator(&place, &["--config", "sim.json", "--seed", "6"]);
     let body = r#"{"model": "gpt-sim", "input": "Hello"}"#;
     let reply = post(simulator.address, "/openai/v1/responses", body).json();
     assert_eq!(reply["status"], "completed");

@@ -78,8 +78,7 @@ fn a_path_is_taken_as_it_is_given() {
     [&library, &other].into_iter().for_each(|root| std::fs::create_dir(root).unwrap());
     let mut command = raincheck(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
     command.arg(&data).arg("--audio-root").arg(&library).arg("--audio-root").arg(&other);
-    let log = std::fs::File::create(place.log()).unwrap();
-    let server = Server::spawn(command.current_dir(place.path()), log);
+    let server = Server::spawn(&place, command);
     for root in [library, other] {
         let input = serde_json::json!({"kind": "audio.scan", "input": {"path": root}});
         let job = server.ended(&server.submit(&input.to_string()));

@@ -19,8 +19,7 @@ fn a_running_job_may_end_before_the_server_does() {
 #[test]
 fn a_job_that_takes_too_long_is_handed_back_and_runs_again() {
     let place = Place::new();
-    let config = place.file("short.toml", "[server]\ndrain_grace = \"0s\"\n");
-    let server = Server::start(&place, &["--config", config.to_str().unwrap()]);
+    let server = Server::configured(&place, "[server]\ndrain_grace = \"0s\"\n");
     let job = server.submit(r#"{"kind": "sleep", "input": {"seconds": 2}}"#);
     server.running(&job);
     assert_eq!(server.stop().code(), Some(0));

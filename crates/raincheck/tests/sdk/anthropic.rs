@@ -1,14 +1,14 @@
 use std::process::Command;
 
-use super::{configured, drive, node, python, simulator};
+use super::{drive, node, python};
 use crate::support::{Place, Server};
 
 /// A server whose messages are written by a simulated provider; gives both.
 fn start(place: &Place) -> (Server, Server) {
-    let simulator = simulator(place);
+    let simulator = Server::simulator(place, &[]);
     let upstream =
         format!("[upstream.claude]\nprotocol = \"anthropic\"\nbase_url = \"{}/anthropic\"\n", simulator.url());
-    (configured(place, &upstream), simulator)
+    (Server::configured(place, &upstream), simulator)
 }
 
 /// Runs a script with an SDK that knows only where Anthropic is.

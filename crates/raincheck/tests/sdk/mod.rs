@@ -6,11 +6,10 @@ mod fal;
 mod openai;
 mod replicate;
 
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Place, Server, raincheck};
+use crate::support::{Place, Server};
 
 /// Names the directory of the SDKs, if it is not target/sdks.
 const SDKS: &str = "RAINCHECK_TEST_SDKS";
@@ -49,28 +48,13 @@ fn drive(command: &mut Command, place: &Place) {
     assert!(output.status.success(), "{}{}\n{log}", text(&output.stdout), text(&output.stderr));
 }
 
-fn log(place: &Place) -> File {
-    OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written")
-}
-
-/// A running simulator of providers.
-fn simulator(place: &Place) -> Server {
-    Server::spawn(raincheck(&["simulate", "--listen", "127.0.0.1:0"]).current_dir(place.path()), log(place))
-}
-
-/// A server with this configuration.
-fn configured(place: &Place, config: &str) -> Server {
-    let config = place.file("raincheck.toml", config);
-    Server::start(place, &["--config", config.to_str().expect("a plain path")])
-}
-
 /// A worker of image.generate, in the place of a provider of images. It ends with the test.
 struct Painter(Child);
 
 impl Painter {
     fn start(place: &Place, server: &Server, authority: Option<&Path>) -> Self {
         let mut command = Command::new(place_of("replicate-1.0.7").join("bin/python"));
-        command.arg(script("painter.py")).arg(server.url()).stdout(Stdio::null()).stderr(log(place));
+        command.arg(script("painter.py")).arg(server.url()).stdout(Stdio::null()).stderr(place.log_file());
         if let Some(authority) = authority {
             command.env("SSL_CERT_FILE", authority);
         }

@@ -1,7 +1,7 @@
 use std::process::Command;
 
-use super::{configured, drive, log, node, python};
-use crate::support::{Place, Server, raincheck};
+use super::{drive, node, python};
+use crate::support::{Place, Server};
 
 /// What the simulator does: one model that is quick, one that is slow, one whose first answer breaks off in the middle, and one
 /// that is refused.
@@ -20,13 +20,12 @@ const SIMULATED: &str = r#"{
 /// A server in front of a simulated provider; gives both.
 fn start(place: &Place) -> (Server, Server) {
     place.file("sim.json", SIMULATED);
-    let simulate = ["simulate", "--listen", "127.0.0.1:0", "--config", "sim.json"];
-    let simulator = Server::spawn(raincheck(&simulate).current_dir(place.path()), log(place));
+    let simulator = Server::simulator(place, &["--config", "sim.json"]);
     let upstream = format!(
         "[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\nmodels = [\"cut\", \"quick\", \"refused\", \"slow\"]\n",
         simulator.url()
     );
-    (configured(place, &upstream), simulator)
+    (Server::configured(place, &upstream), simulator)
 }
 
 /// Runs a script with an SDK that knows only where OpenAI is.

@@ -1,9 +1,9 @@
-use super::{Painter, configured, drive, node, python};
+use super::{Painter, drive, node, python};
 use crate::support::{Place, Server};
 
 /// A server that accepts images, and a worker that makes them.
 fn start(place: &Place) -> (Server, Painter) {
-    let server = configured(place, "[workers]\nkinds = [\"image.generate\"]\n[limits]\nwait = \"2s\"\n");
+    let server = Server::configured(place, "[workers]\nkinds = [\"image.generate\"]\n[limits]\nwait = \"2s\"\n");
     let painter = Painter::start(place, &server, None);
     (server, painter)
 }

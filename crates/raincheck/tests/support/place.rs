@@ -1,3 +1,4 @@
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -23,6 +24,11 @@ impl Place {
     /// Where servers that are started here write their log.
     pub(crate) fn log(&self) -> PathBuf {
         self.path().join("log")
+    }
+
+    /// That log, to be added to.
+    pub(crate) fn log_file(&self) -> File {
+        OpenOptions::new().create(true).append(true).open(self.log()).expect("the log can be written")
     }
 
     /// Writes a file here, and gives its path.

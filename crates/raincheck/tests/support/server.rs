@@ -1,7 +1,6 @@
-use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -33,13 +32,25 @@ impl Server {
     pub(crate) fn start_at(place: &Place, address: &str, args: &[&str]) -> Self {
         let data = place.data();
         let serve = ["serve", "--listen", address, "--data-dir", data.to_str().expect("a plain path")];
-        let log = OpenOptions::new().create(true).append(true).open(place.log()).expect("the log can be written");
-        Self::spawn(raincheck(&[&serve[..], args].concat()).current_dir(place.path()), log)
+        Self::spawn(place, raincheck(&[&serve[..], args].concat()))
+    }
+
+    /// Starts a server with this configuration file.
+    pub(crate) fn configured(place: &Place, config: &str) -> Self {
+        let config = place.file("raincheck.toml", config);
+        Self::start(place, &["--config", config.to_str().expect("a plain path")])
+    }
+
+    /// Starts the simulator of providers, with these further arguments.
+    pub(crate) fn simulator(place: &Place, args: &[&str]) -> Self {
+        let all = [&["simulate", "--listen", "127.0.0.1:0"], args].concat();
+        Self::spawn(place, raincheck(&all))
     }
 
     /// Starts whatever command is given, which must become a server.
-    pub(crate) fn spawn(command: &mut std::process::Command, log: File) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
+    pub(crate) fn spawn(place: &Place, mut command: Command) -> Self {
+        command.current_dir(place.path()).stdout(Stdio::piped()).stderr(place.log_file());
+        let mut child = command.spawn().expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
