@@ -18,14 +18,22 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// The places for attempts: some for each kind, and so many for all.
 pub(crate) struct Places {
     all: Arc<Semaphore>,
-    by_kind: BTreeMap<Kind, (Arc<dyn Handler>, Arc<Semaphore>)>,
+    by_kind: BTreeMap<Kind, OfKind>,
+}
+
+struct OfKind {
+    handler: Arc<dyn Handler>,
+    places: Arc<Semaphore>,
+    /// How many places there are, free or taken.
+    concurrency: usize,
 }
 
 impl Places {
     pub(crate) fn new(registry: &Registry, all: usize) -> Self {
         let place = |about: &crate::About| {
-            let handler = registry.get(&about.kind)?.1?;
-            Some((about.kind.clone(), (Arc::clone(handler), Arc::new(Semaphore::new(about.concurrency)))))
+            let handler = Arc::clone(registry.get(&about.kind)?.1?);
+            let (concurrency, places) = (about.concurrency, Arc::new(Semaphore::new(about.concurrency)));
+            Some((about.kind.clone(), OfKind { handler, places, concurrency }))
         };
         Self { all: Arc::new(Semaphore::new(all)), by_kind: registry.kinds().filter_map(place).collect() }
     }
@@ -36,10 +44,10 @@ impl Places {
         let all = self.all.available_permits().min(CLAIM_MAX);
         let mut wants = Vec::new();
         let from = turn % self.by_kind.len().max(1);
-        for (kind, (handler, places)) in self.by_kind.iter().skip(from).chain(self.by_kind.iter().take(from)) {
-            let max = places.available_permits().min(all);
+        for (kind, of_kind) in self.by_kind.iter().skip(from).chain(self.by_kind.iter().take(from)) {
+            let max = of_kind.places.available_permits().min(all);
             if max > 0 {
-                wants.push(Want { kind: kind.clone(), max, openings: handler.openings() });
+                wants.push(Want { kind: kind.clone(), max, openings: of_kind.handler.openings() });
             }
         }
         (wants, all)
@@ -47,12 +55,17 @@ impl Places {
 
     /// How many more jobs of a kind could start now.
     pub(crate) fn free(&self, kind: &Kind) -> usize {
-        let own = self.by_kind.get(kind).map_or(0, |(_, places)| places.available_permits());
+        let own = self.by_kind.get(kind).map_or(0, |of_kind| of_kind.places.available_permits());
         own.min(self.all.available_permits())
     }
 
+    /// How many jobs of a kind run here.
+    pub(crate) fn taken(&self, kind: &Kind) -> usize {
+        self.by_kind.get(kind).map_or(0, |of_kind| of_kind.concurrency - of_kind.places.available_permits())
+    }
+
     fn take(&self, kind: &Kind) -> Option<(Arc<dyn Handler>, [OwnedSemaphorePermit; 2])> {
-        let (handler, places) = self.by_kind.get(kind)?;
+        let OfKind { handler, places, .. } = self.by_kind.get(kind)?;
         // Only the dispatcher takes places, so those it counted are still free.
         let own = Arc::clone(places).try_acquire_owned().ok()?;
         let all = Arc::clone(&self.all).try_acquire_owned().ok()?;

@@ -183,10 +183,10 @@ impl Engine {
         Problem::new(ProblemType::UNKNOWN_KIND, detail).at("/kind")
     }
 
-    /// When `jobs` more of this kind will have started, by the rate at which they have been starting.
+    /// When `jobs` more of this kind will have started, by the rate at which places for them become free.
     #[must_use]
     pub fn retry_after(&self, kind: &Kind, jobs: usize) -> Duration {
-        let rate = self.0.stats.rate(kind);
+        let rate = self.0.stats.rate(kind, self.0.places.taken(kind));
         if rate <= 0.0 {
             return RETRY_AFTER_DEFAULT;
         }

@@ -34,8 +34,6 @@ pub struct KindStats {
     pub ended: BTreeMap<State, u64>,
     /// How long the ended attempts took, in all.
     pub busy: Duration,
-    /// Attempts started per second, over the last half minute.
-    pub rate: f64,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +42,7 @@ pub(crate) struct Counters(Mutex<BTreeMap<Kind, OfKind>>);
 #[derive(Debug, Default)]
 struct OfKind {
     stats: KindStats,
-    starts: Rate,
+    ends: Rate,
 }
 
 impl Counters {
@@ -67,29 +65,34 @@ impl Counters {
     }
 
     pub(crate) fn started(&self, kind: &Kind) {
-        self.with(kind, |of_kind| {
-            of_kind.stats.started += 1;
-            of_kind.starts.count(now());
-        });
+        self.with(kind, |of_kind| of_kind.stats.started += 1);
     }
 
     pub(crate) fn ended(&self, kind: &Kind, state: State, took: Duration) {
         self.with(kind, |of_kind| {
             *of_kind.stats.ended.entry(state).or_default() += 1;
             of_kind.stats.busy += took;
+            of_kind.ends.count(now());
         });
     }
 
-    pub(crate) fn rate(&self, kind: &Kind) -> f64 {
-        self.lock().get_mut(kind).map_or(0.0, |of_kind| of_kind.starts.per_second(now()))
+    /// How many places of a kind become free each second while so many are taken: by how long attempts have been taking, or,
+    /// where that is not known because they run elsewhere, by how many have ended lately. 0 if nothing is known.
+    pub(crate) fn rate(&self, kind: &Kind, taken: usize) -> f64 {
+        self.lock().get_mut(kind).map_or(0.0, |of_kind| of_kind.rate(taken))
     }
 
     pub(crate) fn snapshot(&self) -> BTreeMap<Kind, KindStats> {
-        let with_rate = |(kind, of_kind): (&Kind, &mut OfKind)| {
-            let rate = of_kind.starts.per_second(now());
-            (kind.clone(), KindStats { rate, ..of_kind.stats.clone() })
-        };
-        self.lock().iter_mut().map(with_rate).collect()
+        self.lock().iter().map(|(kind, of_kind)| (kind.clone(), of_kind.stats.clone())).collect()
+    }
+}
+
+impl OfKind {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn rate(&mut self, taken: usize) -> f64 {
+        let ended: u64 = self.stats.ended.values().sum();
+        let busy = self.stats.busy.as_secs_f64();
+        if taken > 0 && busy > 0.0 { taken as f64 * ended as f64 / busy } else { self.ends.per_second(now()) }
     }
 }
 

@@ -2,10 +2,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use raincheck_core::{EVENTS_MAX, Json, Outcome, Problem, ProblemType, Progress, State};
 use raincheck_engine::{
-    Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Stop, Submission,
-    SubmitError,
+    About, Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Handler, Stop,
+    Submission, SubmitError,
 };
 use raincheck_store::Cancelled;
 use serde_json::json;
@@ -333,4 +334,39 @@ async fn checks_that_hang_are_given_up_and_bounded_in_number() {
     assert_eq!(fixture.end(job).await.life.state, State::Completed);
     let begun = usize::try_from(gated.begun.load(Ordering::SeqCst)).unwrap();
     assert_eq!(begun, CHECKS_MAX + 1, "those that hung, and the last one");
+}
+
+/// Four at once, half a minute each.
+struct FourAtOnce;
+
+#[async_trait]
+impl Handler for FourAtOnce {
+    fn about(&self) -> About {
+        About { concurrency: 4, ..test_about() }
+    }
+
+    async fn run(&self, _: Context, input: Json) -> Result<Json, Failure> {
+        sleep(Duration::from_secs(30)).await;
+        Ok(input)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_estimated_by_how_long_jobs_take() {
+    let fixture = engine(FourAtOnce).await;
+    let first = fixture.submit(|_| ()).await;
+    fixture.end(first).await;
+    let mut jobs = Vec::new();
+    for _ in 0..12 {
+        jobs.push(fixture.submit(|_| ()).await);
+    }
+    sleep(Duration::from_millis(100)).await;
+    let last = fixture.engine.get(*jobs.last().unwrap(), None).await.unwrap().unwrap();
+    let (place, wait) = fixture.engine.place(&last).unwrap();
+    assert_eq!(place.ahead, 7);
+    // Seven are to start before it, four each half minute.
+    assert!((Duration::from_secs(45)..Duration::from_secs(60)).contains(&wait), "{wait:?}");
+    let ended = fixture.end(*jobs.last().unwrap()).await;
+    let waited = ended.life.started_at.unwrap().since(ended.spec.created_at);
+    assert!(waited.abs_diff(wait) < Duration::from_secs(15), "{waited:?} rather than {wait:?}");
 }
