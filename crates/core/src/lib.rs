@@ -28,6 +28,7 @@ mod retry;
 mod spec;
 mod state;
 mod time;
+mod webhook;
 
 pub use decide::{
     Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, decide,
@@ -47,3 +48,4 @@ pub use retry::{Backoff, Dice};
 pub use spec::{Labels, RETENTION_DEFAULT, Rules, Spec};
 pub use state::{State, StateError, mermaid};
 pub use time::Time;
+pub use webhook::{WEBHOOK_URL_MAX, Webhook, WebhookEvent, WebhookForm};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backoff, JobId, Kind, Lane, Priority, QueueName, Tenant, Time};
+use crate::{Backoff, JobId, Kind, Lane, Priority, QueueName, Tenant, Time, Webhook};
 
 /// How long a finished job stays readable unless told otherwise: 7 days.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -47,6 +47,9 @@ pub struct Spec {
     /// The finished job that this one does anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
+    /// Who is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 impl Spec {
@@ -58,6 +61,7 @@ impl Spec {
             backoff: self.backoff,
             deadline: self.deadline,
             retention_ms: self.retention_ms,
+            is_told: self.webhook.as_ref().is_some_and(Webhook::wants_end),
         }
     }
 }
@@ -73,6 +77,8 @@ pub struct Rules {
     pub deadline: Option<Time>,
     /// See [`Spec::retention_ms`].
     pub retention_ms: u64,
+    /// Whether its end is told to a webhook. Nothing is decided by it; a store notes what is to be told with the end.
+    pub is_told: bool,
 }
 
 impl Rules {

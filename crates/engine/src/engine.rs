@@ -274,6 +274,7 @@ impl Engine {
             retention: Some(Duration::from_millis(spec.retention_ms)),
             idempotency,
             retry_of: Some(job),
+            webhook: spec.webhook.clone(),
         };
         let submitted = self.submit(vec![submission]).await.map_err(|(_, error)| error)?;
         submitted.into_iter().next().transpose()

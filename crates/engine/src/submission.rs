@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use raincheck_core::{
     Job, JobId, Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, RETENTION_DEFAULT, Spec, Tenant, Time,
+    Webhook,
 };
 use raincheck_store::{Idempotency, StoreError};
 
@@ -41,6 +42,8 @@ pub struct Submission {
     pub idempotency: Option<Idempotency>,
     /// The finished job that this one does anew.
     pub retry_of: Option<JobId>,
+    /// Who is told of it.
+    pub webhook: Option<Webhook>,
 }
 
 impl Submission {
@@ -61,6 +64,7 @@ impl Submission {
             retention: None,
             idempotency: None,
             retry_of: None,
+            webhook: None,
         }
     }
 
@@ -104,6 +108,7 @@ impl Submission {
             retention_ms: u64::try_from(retention.as_millis()).unwrap_or(u64::MAX),
             lane: None,
             retry_of: self.retry_of,
+            webhook: self.webhook.clone(),
         })
     }
 }

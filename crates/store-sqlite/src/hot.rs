@@ -70,7 +70,7 @@ impl Hot {
 pub(crate) const FIRST_START_SEQ: u64 = 2;
 
 /// Writes what becomes of a job that has not ended.
-pub(crate) fn write(tables: &mut Tables<'_>, before: &Hot, after: &Hot, events: &[Event]) -> rusqlite::Result<()> {
+pub(crate) fn write(tables: &mut Tables<'_>, before: &Hot, after: &Hot, events: &[Event]) -> Result<(), Fault> {
     let key = after.id.key();
     let mut outcome: Option<&Outcome> = None;
     for event in events {
@@ -82,17 +82,21 @@ pub(crate) fn write(tables: &mut Tables<'_>, before: &Hot, after: &Hot, events: 
     }
     if let Some(outcome) = outcome {
         tables.live.delete(key)?;
-        tables.finished.insert(after, outcome)
+        tables.finished.insert(after, outcome)?;
+        if let (true, Some(ended_at)) = (after.rules.is_told, after.life.finished_at) {
+            tables.delivery.add(key, ended_at)?;
+        }
     } else if before.life.lease.is_none() || after.life.lease.is_none() || events.is_empty() != same_log(before, after)
     {
-        tables.live.update(after)
+        tables.live.update(after)?;
     } else if events.is_empty() {
-        tables.live.update_lease(after)
+        tables.live.update_lease(after)?;
     } else if before.life.cancel_requested == after.life.cancel_requested {
-        tables.live.update_log(after)
+        tables.live.update_log(after)?;
     } else {
-        tables.live.update(after)
+        tables.live.update(after)?;
     }
+    Ok(())
 }
 
 fn same_log(before: &Hot, after: &Hot) -> bool {

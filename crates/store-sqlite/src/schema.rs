@@ -8,7 +8,11 @@ use crate::OpenError;
 const APPLICATION_ID: i32 = 0x5261_696e;
 
 /// Each brings the schema from the version of its index to the next one. Those that were released never change.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_lane.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_lane.sql"),
+    include_str!("migrations/0003_webhook.sql"),
+];
 
 /// The version of the schema that this program reads and writes.
 fn known() -> u32 {

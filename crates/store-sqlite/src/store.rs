@@ -7,8 +7,9 @@ use raincheck_core::{
     Job, JobId, Json, Life, Line, Place, QueueName, Refusal, State, StepRecord, Tenant, Time, WorkerId,
 };
 use raincheck_store::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, Idempotency,
-    ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Delivery, DeliveryRequest,
+    DueDeliveries, Filter, Finish, Idempotency, ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError,
+    Swept, Tried, WebhookSecrets,
 };
 use tokio::sync::oneshot;
 
@@ -17,13 +18,14 @@ use crate::fault::unreadable;
 use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::start::Start;
-use crate::table::{api_key, event};
+use crate::table::{api_key, delivery, event};
 use crate::work::accept::{Accept, Recall};
 use crate::work::admin::{AddKey, RevokeKey, SetPaused};
 use crate::work::attempt::{AppendNotes, FinishAttempts, Heartbeat};
 use crate::work::cancel::CancelJobs;
 use crate::work::claim::Claim;
 use crate::work::delete::Delete;
+use crate::work::delivery::{ClaimDeliveries, DeliverAgain, NoteDeliveries, SetSecret};
 use crate::work::sweep::{Sweep, WorkerDied};
 use crate::work::{Call, Work};
 use crate::{OpenError, Options, read};
@@ -225,6 +227,40 @@ impl Store for SqliteStore {
 
     async fn revoke_key(&self, id: &str, now: Time) -> Result<bool, StoreError> {
         self.write(RevokeKey { id: id.to_owned(), now }).await
+    }
+
+    async fn claim_deliveries(&self, request: DeliveryRequest, now: Time) -> Result<DueDeliveries, StoreError> {
+        self.write(ClaimDeliveries { request, now }).await
+    }
+
+    async fn note_deliveries(&self, tried: Vec<Tried>, now: Time) -> Result<(), StoreError> {
+        self.write(NoteDeliveries { tried, now }).await
+    }
+
+    async fn delivery(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Delivery>, StoreError> {
+        let tenant = tenant.cloned();
+        let delivery = self.read(move |connection, names| {
+            let found = read::job::get(connection, job, tenant.as_ref().map(Tenant::as_str), names)?;
+            found.map_or(Ok(None), |_| delivery::get(connection, job.key()))
+        });
+        delivery.await
+    }
+
+    async fn deliver_again(&self, job: JobId, tenant: Option<&Tenant>, now: Time) -> Result<bool, StoreError> {
+        self.write(DeliverAgain { job, tenant: tenant.cloned(), now }).await
+    }
+
+    async fn webhook_secrets(&self, tenant: &Tenant, fresh: [u8; 32]) -> Result<WebhookSecrets, StoreError> {
+        self.write(SetSecret { tenant: tenant.clone(), fresh, overlap: None }).await
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        tenant: &Tenant,
+        fresh: [u8; 32],
+        overlap: Time,
+    ) -> Result<WebhookSecrets, StoreError> {
+        self.write(SetSecret { tenant: tenant.clone(), fresh, overlap: Some(overlap) }).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 pub(crate) mod accepted;
 pub(crate) mod api_key;
 pub(crate) mod column;
+pub(crate) mod delivery;
 pub(crate) mod event;
 pub(crate) mod finished;
 pub(crate) mod idempotency;
@@ -10,6 +11,7 @@ pub(crate) mod life;
 pub(crate) mod live;
 pub(crate) mod name;
 pub(crate) mod paused;
+pub(crate) mod webhook_secret;
 
 use rusqlite::Connection;
 
@@ -17,6 +19,7 @@ use rusqlite::Connection;
 pub(crate) struct Tables<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) accepted: accepted::Accepted<'c>,
+    pub(crate) delivery: delivery::Deliveries<'c>,
     pub(crate) event: event::Events<'c>,
     pub(crate) finished: finished::Finished<'c>,
     pub(crate) idempotency: idempotency::Keys<'c>,
@@ -28,6 +31,7 @@ impl<'c> Tables<'c> {
         Ok(Self {
             connection,
             accepted: accepted::Accepted::prepare(connection)?,
+            delivery: delivery::Deliveries::prepare(connection)?,
             event: event::Events::prepare(connection)?,
             finished: finished::Finished::prepare(connection)?,
             idempotency: idempotency::Keys::prepare(connection)?,

@@ -6,6 +6,7 @@ pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod claim;
 pub(crate) mod delete;
+pub(crate) mod delivery;
 pub(crate) mod sweep;
 
 use raincheck_store::StoreError;

@@ -86,7 +86,8 @@ impl Writer<'_> {
         if let (true, Some(started_at)) = (ended, started_at) {
             self.memory.ready().observe(&after.line, now.since(started_at));
         }
-        self.changes.extend(events.into_iter().map(|event| Change { job: id, event }));
+        let is_told = ended && after.rules.is_told;
+        self.changes.extend(events.into_iter().map(|event| Change { job: id, event, is_told }));
         self.memory.stand(id.key(), from, Standing::from(after), now);
     }
 

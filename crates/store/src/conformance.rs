@@ -8,6 +8,7 @@ pub mod admin;
 pub mod attempt;
 pub mod cancel;
 pub mod claim;
+pub mod delivery;
 pub mod differential;
 pub mod list;
 pub mod log;
@@ -115,6 +116,17 @@ macro_rules! conformance {
                 a_deadline_is_not_swept_while_the_job_runs,
                 a_deleted_job_is_gone_with_all_that_belongs_to_it,
                 a_job_that_has_not_ended_cannot_be_deleted,
+            }
+            delivery {
+                the_end_of_a_job_is_due_with_it,
+                every_end_is_told_and_only_to_those_who_want_it,
+                a_delivery_is_tried_until_it_is_settled,
+                what_is_not_heard_of_is_due_again,
+                a_settled_delivery_can_be_had_again,
+                endpoints_take_turns,
+                a_delivery_is_forgotten_with_its_job,
+                a_tenant_keeps_its_secret_until_it_is_changed,
+                what_was_due_is_due_after_a_restart,
             }
             admin {
                 keys_are_kept_found_and_revoked,

@@ -8,7 +8,7 @@ use raincheck_core::{
     State, StepRecord, Tenant, Time, Want, WorkerId,
 };
 
-use crate::{ApiKey, StoreError};
+use crate::{ApiKey, Delivery, DeliveryRequest, DueDeliveries, StoreError, Tried, WebhookSecrets};
 
 /// How long an idempotency key is remembered at least, whether or not its job has ended.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -107,6 +107,31 @@ pub trait Store: Send + Sync + 'static {
 
     /// From `now` on an API key is refused; whether there is such a key.
     async fn revoke_key(&self, id: &str, now: Time) -> Result<bool, StoreError>;
+
+    /// Takes deliveries that are due: the ends of jobs that webhooks are to be told. A delivery is noted in the transaction
+    /// that ends its job, and is due at once; it is forgotten with the job. Endpoints take turns. Looks at no more than
+    /// [`crate::ENDPOINTS_LOOKED_AT`] of them.
+    async fn claim_deliveries(&self, request: DeliveryRequest, now: Time) -> Result<DueDeliveries, StoreError>;
+
+    /// Notes what became of tries. What is known already, or is no more, is passed over.
+    async fn note_deliveries(&self, tried: Vec<Tried>, now: Time) -> Result<(), StoreError>;
+
+    /// How far the delivery of a job's end is; `None` if there is nothing to deliver, yet or ever.
+    async fn delivery(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Delivery>, StoreError>;
+
+    /// The end of a job is delivered anew, from the first try; whether there is anything to deliver.
+    async fn deliver_again(&self, job: JobId, tenant: Option<&Tenant>, now: Time) -> Result<bool, StoreError>;
+
+    /// The secrets of a tenant's webhooks; with `fresh` as its first one if it has none.
+    async fn webhook_secrets(&self, tenant: &Tenant, fresh: [u8; 32]) -> Result<WebhookSecrets, StoreError>;
+
+    /// Gives a tenant's webhooks this secret. The one before signs until `overlap` as well.
+    async fn rotate_webhook_secret(
+        &self,
+        tenant: &Tenant,
+        fresh: [u8; 32],
+        overlap: Time,
+    ) -> Result<WebhookSecrets, StoreError>;
 
     /// Finishes what was begun and closes; every later call gives [`StoreError::Stopped`].
     async fn close(&self) -> Result<(), StoreError>;

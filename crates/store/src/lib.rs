@@ -12,6 +12,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod delivery;
 mod error;
 mod idempotency;
 mod key;
@@ -21,6 +22,9 @@ mod observer;
 pub use contract::{
     Acceptance, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claimed, Claims, Filter, Finish,
     IDEMPOTENCY_WINDOW, Idempotency, Limits, ListPage, LogPage, NewJob, QueueStatus, Store, Swept,
+};
+pub use delivery::{
+    Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, ENDPOINTS_LOOKED_AT, Then, Tried, WebhookSecrets,
 };
 pub use error::{Outcome, StoreError};
 pub use idempotency::{IdempotencyIndex, Known};

@@ -1,3 +1,5 @@
+mod deliveries;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,10 +9,12 @@ use raincheck_core::{
     ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, WorkerId, decide,
 };
 
+use self::deliveries::Deliveries;
 use crate::idempotency::IdempotencyIndex;
 use crate::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claimed, Claims, Filter, Finish,
-    Idempotency, Limits, ListPage, LogPage, NewJob, Observer, QueueStatus, Store, StoreError, Swept,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claimed, Claims, Delivery,
+    DeliveryRequest, DueDeliveries, Filter, Finish, Idempotency, Limits, ListPage, LogPage, NewJob, Observer,
+    QueueStatus, Store, StoreError, Swept, Tried, WebhookSecrets,
 };
 
 /// How many jobs a call of `list` looks at.
@@ -34,6 +38,8 @@ struct Inner {
     retention: BTreeSet<(Time, JobKey)>,
     idempotency: IdempotencyIndex,
     keys: BTreeMap<String, ApiKey>,
+    deliveries: Deliveries,
+    webhook_secrets: BTreeMap<Tenant, WebhookSecrets>,
     minter: Minter,
     closed: bool,
 }
@@ -78,6 +84,8 @@ impl MemoryStore {
             retention: BTreeSet::new(),
             idempotency: IdempotencyIndex::default(),
             keys: BTreeMap::new(),
+            deliveries: Deliveries::default(),
+            webhook_secrets: BTreeMap::new(),
             minter: Minter::after(None),
             closed: false,
         };
@@ -123,7 +131,12 @@ impl Inner {
         if let Some(Event { body: EventBody::Finished(outcome), .. }) = events.last() {
             entry.outcome = Some(outcome.clone());
         }
-        changes.extend(events.iter().map(|event| Change { job: entry.id, event: event.clone() }));
+        let webhook = entry.spec.webhook.as_ref().filter(|webhook| life.state.is_final() && webhook.wants_end());
+        if let Some(webhook) = webhook {
+            self.deliveries.add(entry.id, webhook.endpoint(), now);
+        }
+        let is_told = webhook.is_some();
+        changes.extend(events.iter().map(|event| Change { job: entry.id, event: event.clone(), is_told }));
         entry.log.extend(events);
         let spec = Arc::clone(&entry.spec);
         self.unindex(key, &spec, &before);
@@ -200,7 +213,7 @@ impl Inner {
             self.idempotency.insert(idempotency, id.key());
         }
         let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(&new.spec)) };
-        changes.push(Change { job: id, event: event.clone() });
+        changes.push(Change { job: id, event: event.clone(), is_told: false });
         let entry = Entry {
             id,
             life: Life::accepted(&new.spec),
@@ -223,6 +236,7 @@ impl Inner {
     fn forget(&mut self, key: JobKey) {
         if let Some(entry) = self.jobs.remove(&key) {
             self.unindex(key, &entry.spec, &entry.life);
+            self.deliveries.forget(key);
             if let Some(key) = entry.idempotency_key {
                 self.idempotency.remove(key, entry.id.key());
             }
@@ -453,6 +467,44 @@ impl Store for MemoryStore {
         let mut inner = self.open()?;
         let key = inner.keys.get_mut(id);
         Ok(key.map(|key| key.expires_at = Some(key.expires_at.map_or(now, |at| at.min(now)))).is_some())
+    }
+
+    async fn claim_deliveries(&self, request: DeliveryRequest, now: Time) -> Result<DueDeliveries, StoreError> {
+        Ok(self.open()?.deliveries.claim(&request, now))
+    }
+
+    async fn note_deliveries(&self, tried: Vec<Tried>, now: Time) -> Result<(), StoreError> {
+        let mut inner = self.open()?;
+        tried.into_iter().for_each(|tried| inner.deliveries.note(tried, now));
+        Ok(())
+    }
+
+    async fn delivery(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Delivery>, StoreError> {
+        let inner = self.open()?;
+        Ok(inner.find(job, tenant).and_then(|entry| inner.deliveries.get(entry.id.key())).cloned())
+    }
+
+    async fn deliver_again(&self, job: JobId, tenant: Option<&Tenant>, now: Time) -> Result<bool, StoreError> {
+        let mut inner = self.open()?;
+        Ok(inner.find(job, tenant).is_some() && inner.deliveries.again(job.key(), now))
+    }
+
+    async fn webhook_secrets(&self, tenant: &Tenant, fresh: [u8; 32]) -> Result<WebhookSecrets, StoreError> {
+        let first = || WebhookSecrets { current: fresh, previous: None };
+        Ok(self.open()?.webhook_secrets.entry(tenant.clone()).or_insert_with(first).clone())
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        tenant: &Tenant,
+        fresh: [u8; 32],
+        overlap: Time,
+    ) -> Result<WebhookSecrets, StoreError> {
+        let mut inner = self.open()?;
+        let previous = inner.webhook_secrets.get(tenant).map(|secrets| (secrets.current, overlap));
+        let secrets = WebhookSecrets { current: fresh, previous };
+        inner.webhook_secrets.insert(tenant.clone(), secrets.clone());
+        Ok(secrets)
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -7,6 +7,8 @@ pub struct Change {
     pub job: JobId,
     /// The event.
     pub event: Event,
+    /// Whether it made a delivery to a webhook due.
+    pub is_told: bool,
 }
 
 /// Is told what a store has made durable, so that those who wait for it need not ask.

@@ -84,6 +84,7 @@ impl JobRequest {
             retention: self.retention.map(|Seconds(retention)| retention),
             idempotency,
             retry_of: None,
+            webhook: None,
         })
     }
 

@@ -77,6 +77,7 @@ pub(crate) fn template() -> Spec {
         backoff: Backoff::default(),
         retention_ms: 7 * 24 * 3_600_000,
         retry_of: None,
+        webhook: None,
         lane: None,
     }
 }

@@ -12,6 +12,7 @@ fn rules() -> Rules {
         backoff: Backoff { base_ms: 100, cap_ms: 1_000 },
         deadline: Some(Time::from_millis(50_000)),
         retention_ms: 1_000,
+        is_told: false,
     }
 }
 

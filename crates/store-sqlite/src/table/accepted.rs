@@ -1,4 +1,4 @@
-use raincheck_core::{Backoff, JobId, JobKey, Json, Rules, Spec, Time};
+use raincheck_core::{Backoff, JobId, JobKey, Json, Rules, Spec, Time, Webhook};
 use raincheck_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
@@ -10,10 +10,10 @@ use crate::table::column;
 pub(crate) const COLUMNS: &str = "accepted.random, accepted.queue, accepted.kind, accepted.tenant, accepted.priority, \
      accepted.created_at, accepted.accepted_at, accepted.run_at, accepted.max_attempts, accepted.timeout_ms, \
      accepted.backoff_base_ms, accepted.backoff_cap_ms, accepted.retention_ms, accepted.deadline, accepted.retry_of, \
-     accepted.labels, accepted.lane";
+     accepted.labels, accepted.lane, accepted.webhook";
 
 /// How many columns these are.
-pub(crate) const WIDTH: usize = 17;
+pub(crate) const WIDTH: usize = 18;
 
 /// What was asked for, as a row holds it.
 #[derive(Clone, Debug)]
@@ -28,12 +28,14 @@ pub(crate) struct Request {
     timeout_ms: u64,
     retry_of: Option<String>,
     labels: Option<String>,
+    webhook: Option<Webhook>,
 }
 
 impl Request {
     /// Reads the columns, the first of which is `at`.
     pub(crate) fn read(row: &Row<'_>, key: JobKey, at: usize) -> rusqlite::Result<Self> {
         let created_at = column::time(row, at + 5)?;
+        let webhook: Option<Webhook> = column::json_if_any(row, at + 17)?;
         Ok(Self {
             id: JobId::new(key, column::unsigned(row, at)?),
             line: LineIds {
@@ -52,9 +54,11 @@ impl Request {
                 backoff: Backoff { base_ms: row.get(at + 10)?, cap_ms: row.get(at + 11)? },
                 retention_ms: column::unsigned(row, at + 12)?,
                 deadline: column::time_if_any(row, at + 13)?,
+                is_told: webhook.as_ref().is_some_and(Webhook::wants_end),
             },
             retry_of: row.get(at + 14)?,
             labels: row.get(at + 15)?,
+            webhook,
         })
     }
 
@@ -77,6 +81,7 @@ impl Request {
             backoff: self.rules.backoff,
             retention_ms: self.rules.retention_ms,
             retry_of: self.retry_of.as_deref().map(str::parse).transpose().map_err(unreadable)?,
+            webhook: self.webhook.clone(),
         })
     }
 }
@@ -86,14 +91,17 @@ impl Request {
 pub(crate) struct Texts {
     retry_of: Option<String>,
     labels: Option<String>,
+    webhook: Option<String>,
 }
 
 impl Texts {
     pub(crate) fn of(spec: &Spec) -> Self {
         let labels = (!spec.labels.is_empty()).then(|| Json::from_value(&spec.labels).unwrap_or_default());
+        let webhook = spec.webhook.as_ref().map(|webhook| Json::from_value(webhook).unwrap_or_default());
         Self {
             retry_of: spec.retry_of.map(|id| id.to_string()),
             labels: labels.map(|labels| labels.as_str().to_owned()),
+            webhook: webhook.map(|webhook| webhook.as_str().to_owned()),
         }
     }
 }
@@ -125,7 +133,7 @@ impl<'c> Accepted<'c> {
         Ok(Self {
             insert: connection.prepare(
                 "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                 ?16, ?17, ?18, ?19)",
+                 ?16, ?17, ?18, ?19, ?20)",
             )?,
             delete: connection.prepare("DELETE FROM accepted WHERE key = ?1")?,
             owner: connection.prepare("SELECT random, tenant FROM accepted WHERE key = ?1")?,
@@ -155,6 +163,7 @@ impl<'c> Accepted<'c> {
             texts.labels,
             input.as_str(),
             line.lane,
+            texts.webhook,
         ])?;
         Ok(())
     }

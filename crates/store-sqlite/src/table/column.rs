@@ -1,6 +1,7 @@
 use raincheck_core::{JobKey, State, Time, WorkerId};
 use rusqlite::Row;
 use rusqlite::types::Type;
+use serde::de::DeserializeOwned;
 
 /// A number that is never negative.
 pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -34,6 +35,15 @@ pub(crate) fn worker(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Wo
 /// Text, borrowed from the row.
 pub(crate) fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r str> {
     let value = row.get_ref(column)?.as_str();
+    value.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// What JSON text says, if there is any.
+pub(crate) fn json_if_any<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    let text = row.get_ref(column)?.as_str_or_null();
+    let text = text.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))?;
+    let read = |text| serde_json::from_str(text);
+    let value = text.map(read).transpose();
     value.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 

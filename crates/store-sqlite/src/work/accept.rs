@@ -99,7 +99,7 @@ impl Writer<'_> {
         let wait = Wait { line, run_at: spec.run_at, deadline: spec.deadline };
         self.memory.stand(id.key(), Place::Nowhere, Standing::Waiting(wait), now);
         let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(spec)) };
-        self.changes.push(Change { job: id, event });
+        self.changes.push(Change { job: id, event, is_told: false });
         Ok(Accepted::Settled(Acceptance::New(Job { id, spec: Arc::clone(spec), life, outcome: None })))
     }
 

@@ -34,6 +34,7 @@ impl Writer<'_> {
         }
         self.tables.finished.delete(key)?;
         self.tables.event.delete(key)?;
+        self.tables.delivery.delete(key)?;
         self.tables.accepted.delete(key)?;
         Ok(())
     }

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::{
-    Dice, Ending, Fence, JobId, Note, Openings, Priority, Progress, Retry, Spec, StepRecord, Time, Want, WorkerId,
+    Dice, Ending, Fence, JobId, Note, Openings, Priority, Progress, Retry, Spec, StepRecord, Time, Want, Webhook,
+    WorkerId,
 };
 use serde_json::json;
 
 use super::world::{START, input, problem, spec};
-use crate::{Acceptance, Append, Beat, Cancel, ClaimRequest, Filter, Finish, Idempotency, NewJob, Store};
+use crate::{
+    Acceptance, Append, Beat, Cancel, ClaimRequest, DeliveryRequest, Due, Filter, Finish, Idempotency, NewJob, Store,
+    Then, Tried,
+};
 
 /// A small generator of numbers (SplitMix64): chance that can be had again.
 #[derive(Debug)]
@@ -47,6 +51,10 @@ struct Run {
     jobs: Vec<JobId>,
     /// Every lease ever given, so that stale ones are tried as well.
     leases: Vec<(JobId, Fence)>,
+    /// Every delivery ever taken.
+    taken: Vec<Due>,
+    /// The endpoint that deliveries were taken for last.
+    endpoint: String,
 }
 
 /// Does so many random operations on both, which must begin empty, and compares every answer and all that is left.
@@ -55,7 +63,16 @@ struct Run {
 /// If they differ.
 pub async fn same_operations_same_logs(left: Arc<dyn Store>, right: Arc<dyn Store>, seed: u64, operations: usize) {
     let chance = Chance(seed);
-    let mut run = Run { left, right, chance, now: START, jobs: Vec::new(), leases: Vec::new() };
+    let mut run = Run {
+        left,
+        right,
+        chance,
+        now: START,
+        jobs: Vec::new(),
+        leases: Vec::new(),
+        taken: Vec::new(),
+        endpoint: String::new(),
+    };
     for number in 0..operations {
         run.step().await;
         if number % 400 == 399 {
@@ -84,7 +101,7 @@ macro_rules! both {
 impl Run {
     async fn step(&mut self) {
         self.now = self.now.after(Duration::from_millis(self.chance.below(400)));
-        match self.chance.below(20) {
+        match self.chance.below(22) {
             0..5 => self.accept().await,
             5..9 => self.claim().await,
             9..13 => self.finish().await,
@@ -93,6 +110,8 @@ impl Run {
             16 => self.cancel().await,
             17 => self.sweep().await,
             18 => self.delete().await,
+            19 => self.deliver().await,
+            20 => self.note_delivery().await,
             _ => self.rest().await,
         }
     }
@@ -113,6 +132,7 @@ impl Run {
             deadline: deadline.map(|wait| self.now.after(Duration::from_millis(wait))),
             max_attempts: u32::try_from(chance.below(4)).unwrap(),
             retention_ms: chance.below(30_000),
+            webhook: chance.one_in(2).then(|| Webhook::new(format!("https://{}/", pick(chance, &["x", "y", "z"])))),
             ..spec()
         };
         let key = u128::from(chance.below(300));
@@ -219,6 +239,35 @@ impl Run {
         both!(self, store => store.delete(job, None));
     }
 
+    async fn deliver(&mut self) {
+        let mut upto = |most| usize::try_from(self.chance.below(most)).unwrap();
+        let request = DeliveryRequest {
+            max: upto(5),
+            per_endpoint: upto(4),
+            room: [("y".to_owned(), upto(3))].into(),
+            after: self.endpoint.clone(),
+            until: self.now.after(Duration::from_secs(3)),
+        };
+        let claimed = both!(self, store => store.claim_deliveries(request.clone(), self.now));
+        self.taken.extend(claimed.due);
+        self.endpoint = claimed.after;
+    }
+
+    async fn note_delivery(&mut self) {
+        let recent = self.taken.len().saturating_sub(6);
+        let Some(Due { job, number, .. }) = self.chance.of(&self.taken[recent..]).cloned() else { return };
+        let then = match self.chance.below(3) {
+            0 => Then::Delivered,
+            1 => Then::Again(self.now.after(Duration::from_millis(self.chance.below(3_000)))),
+            _ => Then::GivenUp,
+        };
+        let tried = Tried { job, number, answer: "said".into(), then };
+        both!(self, store => store.note_deliveries(vec![tried.clone()], self.now));
+        if self.chance.one_in(4) {
+            both!(self, store => store.deliver_again(job, None, self.now));
+        }
+    }
+
     /// What is rare.
     async fn rest(&mut self) {
         match self.chance.below(4) {
@@ -246,6 +295,7 @@ impl Run {
             both!(self, store => store.read_log(*job, None, 0, usize::MAX));
             both!(self, store => store.input(*job));
             both!(self, store => store.steps(*job));
+            both!(self, store => store.delivery(*job, None));
             if let Some(job) = both!(self, store => store.get(*job, None)) {
                 assert_eq!(self.left.place(&job), self.right.place(&job));
             }

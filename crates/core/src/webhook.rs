@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest address of a webhook, in bytes.
+pub const WEBHOOK_URL_MAX: usize = 2_048;
+
+/// Where somebody wants to be told of a job, instead of asking.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// An absolute `http` or `https` address without user and password.
+    pub url: String,
+    /// In whose words.
+    #[serde(default, skip_serializing_if = "WebhookForm::is_native")]
+    pub form: WebhookForm,
+    /// Of what.
+    #[serde(default = "Webhook::end", skip_serializing_if = "Webhook::is_end")]
+    pub events: BTreeSet<WebhookEvent>,
+    /// How whoever submitted the job addressed this server: the beginning of addresses in what is told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub base: String,
+}
+
+/// The dialect in which a webhook is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookForm {
+    /// Raincheck's own.
+    #[default]
+    Native,
+    /// FAL's queue.
+    Fal,
+    /// Replicate's predictions.
+    Replicate,
+}
+
+impl WebhookForm {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_native(&self) -> bool {
+        *self == Self::Native
+    }
+}
+
+/// What of a job a webhook is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookEvent {
+    /// An attempt has started.
+    Started,
+    /// There is output.
+    Output,
+    /// There is progress.
+    Progress,
+    /// It has ended, however it did. Told again and again until it is taken; the others are told once.
+    Ended,
+}
+
+impl Webhook {
+    /// A webhook that is told of the end, in Raincheck's own words.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self { url, form: WebhookForm::default(), events: Self::end(), base: String::new() }
+    }
+
+    fn end() -> BTreeSet<WebhookEvent> {
+        [WebhookEvent::Ended].into()
+    }
+
+    fn is_end(events: &BTreeSet<WebhookEvent>) -> bool {
+        *events == Self::end()
+    }
+
+    /// Whether the end of the job is told, which is promised; what is told before is not.
+    #[must_use]
+    pub fn wants_end(&self) -> bool {
+        self.events.contains(&WebhookEvent::Ended)
+    }
+
+    /// Whom it calls, in small letters: host and port as the address has them. So many calls at once go to one.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        let behind_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        behind_scheme.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_host_and_port() {
+        let endpoint = |url: &str| Webhook::new(url.to_owned()).endpoint();
+        assert_eq!(endpoint("https://Example.com/a?b#c"), "example.com");
+        assert_eq!(endpoint("http://[::1]:8080?x"), "[::1]:8080");
+        assert_eq!(endpoint("nothing"), "");
+    }
+
+    #[test]
+    fn what_is_usual_is_left_out_of_its_json() {
+        let webhook = Webhook::new("https://a.example/".to_owned());
+        let text = serde_json::to_string(&webhook).unwrap();
+        assert_eq!(text, r#"{"url":"https://a.example/"}"#);
+        assert_eq!(serde_json::from_str::<Webhook>(&text).unwrap(), webhook);
+    }
+}

@@ -1,0 +1,113 @@
+use std::collections::BTreeMap;
+
+use raincheck_core::{JobId, Time};
+
+/// How many endpoints a store looks at for one claim of deliveries.
+pub const ENDPOINTS_LOOKED_AT: usize = 1_000;
+
+/// A wish for deliveries to make: the ends of jobs that their webhooks are to be told.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryRequest {
+    /// How many in all.
+    pub max: usize,
+    /// How many for one endpoint.
+    pub per_endpoint: usize,
+    /// Endpoints for which there is less room, and how much.
+    pub room: BTreeMap<String, usize>,
+    /// Begin behind this endpoint, so that all get their turn: the last one of the claim before.
+    pub after: String,
+    /// When what is given is due again, should nobody say what became of it.
+    pub until: Time,
+}
+
+/// Deliveries to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueDeliveries {
+    /// These, now taken.
+    pub due: Vec<Due>,
+    /// When the next will be due, of the endpoints for which there is room; `now` if there are more already.
+    pub next_due: Option<Time>,
+    /// The endpoint that was looked at last, if there are others behind it.
+    pub after: String,
+}
+
+/// A delivery to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The job that has ended.
+    pub job: JobId,
+    /// Whom to tell.
+    pub endpoint: String,
+    /// The number of this try, from 1. What became of it is noted only while it is the last.
+    pub number: u32,
+}
+
+/// What became of a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The job.
+    pub job: JobId,
+    /// The number of the try.
+    pub number: u32,
+    /// What the endpoint said, in a few words.
+    pub answer: String,
+    /// What follows.
+    pub then: Then,
+}
+
+/// What follows a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing: it was taken.
+    Delivered,
+    /// Another, no sooner than this.
+    Again(Time),
+    /// Nothing: it is given up.
+    GivenUp,
+}
+
+/// How far the delivery of a job's end is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// How often it was tried, or is being tried for the last time.
+    pub tries: u32,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// What the endpoint said last, and when.
+    pub last: Option<(Time, String)>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// To be tried, no sooner than this.
+    Pending(Time),
+    /// Taken by the endpoint.
+    Delivered,
+    /// Tried often enough, or the endpoint wants no more.
+    GivenUp,
+}
+
+/// The secrets with which what a tenant's webhooks are told is signed. Both sign while there are two, so that a receiver
+/// can change from one to the other in its own time.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookSecrets {
+    /// The secret.
+    pub current: [u8; 32],
+    /// The one before, and until when it signs as well.
+    pub previous: Option<([u8; 32], Time)>,
+}
+
+impl std::fmt::Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookSecrets(…)")
+    }
+}
+
+impl WebhookSecrets {
+    /// Those that sign at `now`.
+    pub fn at(&self, now: Time) -> impl Iterator<Item = &[u8; 32]> {
+        let previous = self.previous.iter().filter(move |(_, until)| now < *until).map(|(secret, _)| secret);
+        std::iter::once(&self.current).chain(previous)
+    }
+}
