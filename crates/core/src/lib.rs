@@ -48,4 +48,4 @@ pub use retry::{Backoff, Dice};
 pub use spec::{Labels, RETENTION_DEFAULT, Rules, Spec};
 pub use state::{State, StateError, mermaid};
 pub use time::Time;
-pub use webhook::{WEBHOOK_URL_MAX, Webhook, WebhookEvent, WebhookForm};
+pub use webhook::{WEBHOOK_URL_MAX, Webhook, WebhookEvent, WebhookForm, redelivered_after};

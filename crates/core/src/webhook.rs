@@ -1,9 +1,38 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Dice;
+
 /// The longest address of a webhook, in bytes.
 pub const WEBHOOK_URL_MAX: usize = 2_048;
+
+/// The waits between tries, which the Standard Webhooks specification recommends: ten tries in three days.
+const WAITS: [Duration; 9] = {
+    const HOUR: u64 = 3_600;
+    let seconds = [5, 300, HOUR / 2, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
+    let mut waits = [Duration::ZERO; 9];
+    let mut number = 0;
+    while number < waits.len() {
+        waits[number] = Duration::from_secs(seconds[number]);
+        number += 1;
+    }
+    waits
+};
+
+/// The longest wait that an endpoint may ask for.
+const ASKED_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long after the failure of its `number`-th try (from 1) a delivery is tried again: as long as the endpoint asked for, if
+/// that is longer than its turn; and up to a tenth more, so that those that failed together do not come back together.
+/// `None` if that was the last try.
+#[must_use]
+pub fn redelivered_after(number: u32, asked: Option<Duration>, dice: Dice) -> Option<Duration> {
+    let turn = usize::try_from(number).ok()?.checked_sub(1)?;
+    let wait = (*WAITS.get(turn)?).max(asked.unwrap_or_default().min(ASKED_MAX));
+    Some(wait + dice.up_to(wait / 10))
+}
 
 /// Where somebody wants to be told of a job, instead of asking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +123,18 @@ mod tests {
         assert_eq!(endpoint("https://Example.com/a?b#c"), "example.com");
         assert_eq!(endpoint("http://[::1]:8080?x"), "[::1]:8080");
         assert_eq!(endpoint("nothing"), "");
+    }
+
+    #[test]
+    fn ten_tries_take_three_days() {
+        let wait = |number, asked| redelivered_after(number, asked, Dice(0));
+        let all: Duration = (1..10).map(|number| wait(number, None).unwrap()).sum();
+        assert_eq!(all, Duration::from_secs(272_105), "75.6 hours");
+        assert_eq!((wait(10, None), wait(0, None)), (None, None));
+        assert_eq!(wait(1, Some(Duration::from_secs(60))), Some(Duration::from_secs(60)));
+        assert_eq!(wait(1, Some(Duration::MAX)), Some(ASKED_MAX));
+        let longest = redelivered_after(2, None, Dice(u32::MAX)).unwrap();
+        assert!(longest > Duration::from_secs(329) && longest <= Duration::from_secs(330), "{longest:?}");
     }
 
     #[test]

@@ -28,6 +28,13 @@ impl Chance {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
     }
 
+    /// A secret of 256 random bits.
+    pub(crate) fn secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut secret);
+        secret
+    }
+
     /// A throw of the dice.
     #[must_use]
     pub fn dice(&self) -> Dice {

@@ -111,5 +111,6 @@ fn start(parts: &Arc<Parts>, claimed: Claimed) {
         return;
     };
     parts.stats.started(&claimed.job.spec.kind);
+    parts.tell(&claimed.job);
     drop(parts.tasks.attempts.spawn(attempt::run(Arc::clone(parts), handler, claimed, permits)));
 }

@@ -1,9 +1,10 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use raincheck_core::{Job, JobId, Kind, Place, Problem, ProblemType, Spec, Tenant, Time};
 use raincheck_store::{Acceptance, Cancel, Cancelled, Idempotency, NewJob, Store, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::dispatcher::Places;
 use crate::hub::Hub;
@@ -13,8 +14,8 @@ use crate::running::Attempts;
 use crate::stats::Counters;
 use crate::tasks::{Tasks, ended};
 use crate::{
-    Chance, Clock, LogReader, Registry, Settings, Stats, Stop, Submission, SubmitError, Submitted, dispatcher,
-    heartbeat, maintenance,
+    Chance, Clock, Courier, LogReader, Registry, Settings, Stats, Stop, Submission, SubmitError, Submitted, dispatcher,
+    heartbeat, maintenance, tell,
 };
 
 /// When nothing is known about how fast jobs start.
@@ -41,6 +42,9 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) stats: Counters,
     pub(crate) places: Places,
+    pub(crate) courier: OnceLock<Arc<dyn Courier>>,
+    /// How many webhooks may be told of a job that runs at once.
+    pub(crate) tellings: Semaphore,
     lag: Lag,
     draining: AtomicBool,
 }
@@ -86,6 +90,8 @@ impl Engine {
             recorder,
             stats,
             places,
+            courier: OnceLock::new(),
+            tellings: Semaphore::new(tell::TELLINGS_MAX),
             lag,
             draining,
         };
@@ -343,6 +349,7 @@ impl Engine {
             running: self.0.attempts.len(),
             waiting: self.0.store.waiting(),
             followed: self.0.hub.followed_count(),
+            deliveries: self.0.stats.deliveries(),
             runtime_lag: self.0.lag.longest(),
         }
     }

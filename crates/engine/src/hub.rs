@@ -27,6 +27,7 @@ pub struct Hub {
     overflowed: AtomicBool,
     ended: AtomicBool,
     dispatcher: Notify,
+    deliverer: Notify,
     /// Workers in other processes that wait for work.
     remote: Notify,
     pub(crate) attempts: Arc<Attempts>,
@@ -98,6 +99,7 @@ impl Hub {
             overflowed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             dispatcher: Notify::new(),
+            deliverer: Notify::new(),
             remote: Notify::new(),
             attempts: Arc::default(),
         })
@@ -119,6 +121,15 @@ impl Hub {
 
     pub(crate) async fn dispatcher_woken(&self) {
         self.dispatcher.notified().await;
+    }
+
+    /// There may be deliveries to make.
+    pub(crate) fn wake_deliverer(&self) {
+        self.deliverer.notify_one();
+    }
+
+    pub(crate) async fn deliverer_woken(&self) {
+        self.deliverer.notified().await;
     }
 
     /// Completes when there may be work that was not there when this was called.
@@ -182,7 +193,7 @@ impl Hub {
     /// tens of thousands.
     pub(crate) async fn run(self: Arc<Self>) {
         let Some(mut inbox) = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        while let Some(Change { job, event }) = inbox.recv().await {
+        while let Some(Change { job, event, .. }) = inbox.recv().await {
             let followed = self.lock().get(&job).and_then(Weak::upgrade);
             if let Some(followed) = followed {
                 followed.add(event);
@@ -226,6 +237,9 @@ impl Observer for Hub {
             if anyone_follows && self.lock().contains_key(&change.job) {
                 self.pass_on(change);
             }
+        }
+        if changes.iter().any(|change| change.is_told) {
+            self.deliverer.notify_one();
         }
         if wake {
             self.dispatcher.notify_one();

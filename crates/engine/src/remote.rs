@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use raincheck_core::{Ending, Fence, JobId, Kind, Life, Refusal, Want, WorkerId};
-use raincheck_store::{ClaimRequest, Claims, Finish, StoreError};
+use raincheck_store::{ClaimRequest, Claimed, Claims, Finish, StoreError};
 
 use crate::Engine;
 
@@ -34,7 +34,10 @@ impl Engine {
             let request = ClaimRequest { worker: worker.clone(), wants: wants.to_vec(), max: usize::MAX, lease };
             let claims = parts.store.claim(request, parts.clock.now()).await?;
             if over || !claims.jobs.is_empty() {
-                claims.jobs.iter().for_each(|claimed| parts.stats.started(&claimed.job.spec.kind));
+                for Claimed { job, .. } in &claims.jobs {
+                    parts.stats.started(&job.spec.kind);
+                    parts.tell(job);
+                }
                 return Ok(claims);
             }
             tokio::select! {

@@ -3,6 +3,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use raincheck_core::{Kind, State};
+use raincheck_store::Then;
 use tokio::time::Instant;
 
 /// Over how long rates are measured.
@@ -19,6 +20,8 @@ pub struct Stats {
     pub waiting: usize,
     /// Jobs whose logs are followed now.
     pub followed: usize,
+    /// Webhooks called.
+    pub deliveries: DeliveryStats,
     /// The longest that a task had to wait for a thread of the runtime, over the last 10 seconds.
     pub runtime_lag: Duration,
 }
@@ -36,8 +39,22 @@ pub struct KindStats {
     pub busy: Duration,
 }
 
+/// How often webhooks were told of the end of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryStats {
+    /// Tries that the endpoint took.
+    pub delivered: u64,
+    /// Tries that failed and are followed by another.
+    pub failed: u64,
+    /// Tries that failed and were the last.
+    pub given_up: u64,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Counters(Mutex<BTreeMap<Kind, OfKind>>);
+pub(crate) struct Counters {
+    kinds: Mutex<BTreeMap<Kind, OfKind>>,
+    deliveries: Mutex<DeliveryStats>,
+}
 
 #[derive(Debug, Default)]
 struct OfKind {
@@ -57,7 +74,20 @@ impl Counters {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, OfKind>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn told(&self, then: Then) {
+        let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+        match then {
+            Then::Delivered => deliveries.delivered += 1,
+            Then::Again(_) => deliveries.failed += 1,
+            Then::GivenUp => deliveries.given_up += 1,
+        }
+    }
+
+    pub(crate) fn deliveries(&self) -> DeliveryStats {
+        *self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn accepted(&self, kind: &Kind) {

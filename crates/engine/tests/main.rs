@@ -4,3 +4,4 @@ mod attempts;
 mod followers;
 mod simulation;
 mod support;
+mod webhooks;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_core::{Job, JobId, Json, Life, Place, QueueName, Refusal, State, StepRecord, Tenant, Time, WorkerId};
 use raincheck_store::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, Idempotency,
-    ListPage, LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError, Swept,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Delivery, DeliveryRequest,
+    DueDeliveries, Filter, Finish, Idempotency, ListPage, LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError,
+    Swept, Tried, WebhookSecrets,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -46,6 +47,10 @@ impl Link {
 
     pub(crate) fn set_fault_rate(&self, rate: f64) {
         *self.fault_rate.lock().unwrap() = rate;
+    }
+
+    pub(crate) fn fault_rate(&self) -> f64 {
+        *self.fault_rate.lock().unwrap()
     }
 
     pub(crate) fn heal(&self) {
@@ -216,6 +221,35 @@ impl Store for Link {
 
     async fn revoke_key(&self, id: &str, now: Time) -> Result<bool, StoreError> {
         self.pass(|| self.store.revoke_key(id, now)).await
+    }
+
+    async fn claim_deliveries(&self, request: DeliveryRequest, now: Time) -> Result<DueDeliveries, StoreError> {
+        self.pass(|| self.store.claim_deliveries(request.clone(), now)).await
+    }
+
+    async fn note_deliveries(&self, tried: Vec<Tried>, now: Time) -> Result<(), StoreError> {
+        self.pass(|| self.store.note_deliveries(tried.clone(), now)).await
+    }
+
+    async fn delivery(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Delivery>, StoreError> {
+        self.pass(|| self.store.delivery(job, tenant)).await
+    }
+
+    async fn deliver_again(&self, job: JobId, tenant: Option<&Tenant>, now: Time) -> Result<bool, StoreError> {
+        self.pass(|| self.store.deliver_again(job, tenant, now)).await
+    }
+
+    async fn webhook_secrets(&self, tenant: &Tenant, fresh: [u8; 32]) -> Result<WebhookSecrets, StoreError> {
+        self.pass(|| self.store.webhook_secrets(tenant, fresh)).await
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        tenant: &Tenant,
+        fresh: [u8; 32],
+        overlap: Time,
+    ) -> Result<WebhookSecrets, StoreError> {
+        self.pass(|| self.store.rotate_webhook_secret(tenant, fresh, overlap)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use raincheck_core::{Event, JobId, Json};
+use raincheck_core::{Event, JobId, Json, Webhook};
 use raincheck_engine::{Engine, Submission, SubmitError, Submitted};
 use raincheck_store::{Cancelled, Idempotency, Limits, MemoryStore, Store, StoreError};
 use rand::rngs::StdRng;
@@ -47,7 +47,7 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let bus = Arc::new(Bus::default());
         let store = Arc::new(MemoryStore::new(Limits::default(), Arc::clone(&bus) as _));
-        let fleet = Fleet { store, bus, clock: TokioClock::new() };
+        let fleet = Fleet { store, bus, clock: TokioClock::new(), told: Arc::default() };
         // A quarter of the fleets live in peace, so that what must never happen there is seen not to.
         let fault_rate = if seed.is_multiple_of(4) { 0.0 } else { random.random_range(0.0..0.2) };
         let world = Self { fleet, nodes: Mutex::default(), work: Planned::default(), fault_rate };
@@ -115,6 +115,7 @@ impl World {
         let key = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
         let mut submission = Submission::new("planned".parse().unwrap(), input);
         submission.idempotency = Some(Idempotency { key, fingerprint: 1 });
+        submission.webhook = Some(Webhook::new(format!("https://{}.example/", random.random_range(0..3))));
         submission.timeout = Some(Duration::from_secs(60));
         submission.max_attempts = Some(3);
         submission.run_at = random.random_bool(0.2).then(|| self.fleet.clock.now().after(short_time(random, 30_000)));
@@ -178,6 +179,7 @@ impl World {
     async fn judge(&self, seen: Vec<Seen>) -> (u64, Vec<String>) {
         let mut faults = Vec::new();
         let mut trace = DefaultHasher::new();
+        let ids: Vec<JobId> = seen.iter().map(|seen| seen.ids[0]).collect();
         for seen in seen {
             let id = seen.ids[0];
             let ended = self.end(id).await;
@@ -191,7 +193,23 @@ impl World {
             };
             faults.extend(found.into_iter().map(|fault| format!("{id}: {fault}")));
         }
+        for id in ids {
+            if !self.told(id).await {
+                faults.push(format!("{id}: its webhook was never told of its end"));
+            }
+        }
         (trace.finish(), faults)
+    }
+
+    async fn told(&self, id: JobId) -> bool {
+        let told = async {
+            while !self.fleet.told.lock().unwrap().contains(&id) {
+                // All jobs have ended, so that nobody needs the time that is skipped.
+                tokio::time::advance(Duration::from_secs(30)).await;
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        timeout(RECOVERY, told).await.is_ok()
     }
 
     async fn end(&self, id: JobId) -> bool {
