@@ -12,13 +12,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+pub(crate) use network::is_public;
 pub use network::{BadNetwork, Network};
-use resolver::Resolver;
+use resolver::{Reach, Resolver};
 
 /// How long a connection that nobody uses is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// How many of them, for each upstream.
-const IDLE_MAX: usize = 64;
 /// A connection on which nothing is said is asked whether it is there after this, so often, and given up.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
@@ -35,13 +34,27 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// A client for one upstream. The operator named its host, so that may be anywhere; whatever else is resolved must be a
-    /// public address or in an allowed network.
+    /// A client that keeps so many idle connections to a host. A host that the operator named may be anywhere; whatever else
+    /// is resolved must be a public address or in an allowed network. Addresses that stand in a URL as such are resolved by
+    /// nobody: they are to be looked at before.
     ///
     /// # Errors
     /// If the certificates of this machine cannot be read.
-    pub(crate) fn client(&self, host: &str, connect: Duration) -> std::io::Result<Http> {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(host, self.allow.clone()));
+    pub(crate) fn client(&self, host: Option<&str>, connect: Duration, idle_max: usize) -> std::io::Result<Http> {
+        let reach = host.map_or(Reach::Public, |host| Reach::PublicAnd(host.into()));
+        Self::connecting(Resolver::new(reach, self.allow.clone()), connect, idle_max)
+    }
+
+    /// A client that reaches allowed networks alone.
+    ///
+    /// # Errors
+    /// If the certificates of this machine cannot be read.
+    pub(crate) fn private(&self, connect: Duration, idle_max: usize) -> std::io::Result<Http> {
+        Self::connecting(Resolver::new(Reach::Allowed, self.allow.clone()), connect, idle_max)
+    }
+
+    fn connecting(resolver: Resolver, connect: Duration, idle_max: usize) -> std::io::Result<Http> {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
@@ -53,7 +66,7 @@ impl Egress {
         let tls = HttpsConnectorBuilder::new().with_native_roots()?;
         let connector = tls.https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(IDLE_MAX);
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(idle_max);
         Ok(builder.build(connector))
     }
 }

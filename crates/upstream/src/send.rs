@@ -15,6 +15,8 @@ use crate::egress::Http;
 use crate::gate::{End, Permit};
 use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers};
 
+/// How many connections that nobody uses are kept, for each upstream.
+const IDLE_MAX: usize = 64;
 /// Of a refusal so many bytes are read.
 const REFUSAL_MAX: usize = 64 << 10;
 
@@ -85,7 +87,8 @@ impl Request {
 
 impl Upstream {
     pub(crate) fn new(name: String, config: UpstreamConfig, egress: &Egress) -> std::io::Result<Self> {
-        let http = egress.client(config.base_url.host().unwrap_or_default(), config.patience.connect)?;
+        let host = config.base_url.host().unwrap_or_default();
+        let http = egress.client(Some(host), config.patience.connect, IDLE_MAX)?;
         Ok(Self { name, config, http })
     }
 
@@ -216,6 +219,6 @@ fn unanswered(permit: Option<Permit>, fault: Fault<'_>, detail: String) -> CallF
 }
 
 /// The innermost cause, which says most.
-fn cause(error: &dyn Error) -> String {
+pub(crate) fn cause(error: &dyn Error) -> String {
     std::iter::successors(Some(error), |error| (*error).source()).last().map(ToString::to_string).unwrap_or_default()
 }

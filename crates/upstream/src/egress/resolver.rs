@@ -13,19 +13,33 @@ use super::network::{Network, is_public};
 /// resolved differently a moment later gains nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolver {
-    trusted: Arc<str>,
+    reach: Reach,
     allow: Arc<[Network]>,
 }
 
+/// Where connections may be made to besides allowed networks.
+#[derive(Clone, Debug)]
+pub(crate) enum Reach {
+    /// Nowhere.
+    Allowed,
+    /// Public addresses.
+    Public,
+    /// Public addresses, and wherever this name leads, which the operator gave.
+    PublicAnd(Arc<str>),
+}
+
 impl Resolver {
-    pub(super) fn new(trusted: &str, allow: Vec<Network>) -> Self {
-        Self { trusted: trusted.into(), allow: allow.into() }
+    pub(super) fn new(reach: Reach, allow: Vec<Network>) -> Self {
+        Self { reach, allow: allow.into() }
     }
 
     fn may_call(&self, name: &str, address: SocketAddr) -> bool {
-        *self.trusted == *name
-            || is_public(address.ip())
-            || self.allow.iter().any(|network| network.contains(address.ip()))
+        let is_in_reach = match &self.reach {
+            Reach::Allowed => false,
+            Reach::Public => is_public(address.ip()),
+            Reach::PublicAnd(trusted) => **trusted == *name || is_public(address.ip()),
+        };
+        is_in_reach || self.allow.iter().any(|network| network.contains(address.ip()))
     }
 }
 
@@ -45,7 +59,9 @@ impl Service<Name> for Resolver {
             let allowed: Vec<SocketAddr> =
                 found.into_iter().filter(|address| resolver.may_call(name.as_str(), *address)).collect();
             if allowed.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "blocked destination"));
+                let detail =
+                    "the name leads to no address that may be called; the operator may allow its network in [egress]";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, detail));
             }
             Ok(allowed.into_iter())
         })
@@ -58,9 +74,12 @@ mod tests {
 
     #[test]
     fn only_the_operators_own_host_may_be_anywhere() {
-        let resolver = Resolver::new("models.internal", vec!["10.0.0.0/8".parse().unwrap()]);
+        let resolver = Resolver::new(Reach::PublicAnd("models.internal".into()), vec!["10.0.0.0/8".parse().unwrap()]);
         let may = |name: &str, address: &str| resolver.may_call(name, address.parse().unwrap());
         assert!(may("models.internal", "127.0.0.1:80") && may("other", "10.1.1.1:80") && may("other", "1.1.1.1:80"));
         assert!(!may("other", "127.0.0.1:80") && !may("other", "169.254.169.254:80"));
+        let resolver = Resolver::new(Reach::Allowed, vec!["10.0.0.0/8".parse().unwrap()]);
+        let may = |address: &str| resolver.may_call("other", address.parse().unwrap());
+        assert!(may("10.1.1.1:80") && !may("1.1.1.1:80") && !may("127.0.0.1:80"));
     }
 }

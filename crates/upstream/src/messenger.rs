@@ -1,0 +1,160 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::HeaderMap;
+use hyper::http::uri::Scheme;
+use hyper::{Method, StatusCode, Uri};
+use jiff::Timestamp;
+
+use crate::egress::{Http, is_public};
+use crate::{Egress, headers};
+
+/// The longest that telling takes, from the look-up of the name to the end of the answer.
+const TIME_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// So many connections to one host are kept for the next time.
+const IDLE_MAX: usize = 4;
+/// Of an answer so many bytes are read, so that the connection can be used again. They are not looked at.
+const ANSWER_MAX: usize = 16 << 10;
+/// The ports below 1024 that are called: what listens at others is no HTTP server.
+const LOW_PORTS: [u16; 2] = [80, 443];
+
+/// Tells others what they asked to be told, at addresses that they chose: so only ones that are public or in a network that
+/// the operator allows; in plain HTTP only the latter.
+#[derive(Clone)]
+pub struct Messenger {
+    egress: Egress,
+    public: Http,
+    private: Http,
+}
+
+/// How an endpoint answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// With this status. A redirect is one like any other: it is not followed.
+    pub status: StatusCode,
+    /// And it asked to be left alone for so long.
+    pub retry_after: Option<Duration>,
+}
+
+impl Messenger {
+    /// A messenger that goes where this lets it.
+    ///
+    /// # Errors
+    /// If the certificates of this machine cannot be read.
+    pub fn new(egress: &Egress) -> std::io::Result<Self> {
+        let (public, private) = (egress.client(None, CONNECT_MAX, IDLE_MAX)?, egress.private(CONNECT_MAX, IDLE_MAX)?);
+        Ok(Self { egress: egress.clone(), public, private })
+    }
+
+    /// What an address is, if it may be one to tell things at. Where its host's name leads is looked at when it is called.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn address(&self, text: &str) -> Result<Uri, String> {
+        let uri: Uri = text.parse().map_err(|error| format!("it is no address: {error}"))?;
+        let is_plain = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => false,
+            Some(scheme) if *scheme == Scheme::HTTP => true,
+            _ => return Err("it should begin with https://".to_owned()),
+        };
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() || uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
+            return Err("it should name a host, and neither user nor password".to_owned());
+        }
+        if text.contains('#') {
+            return Err("it should have no fragment (`#`), which no server is sent".to_owned());
+        }
+        if uri.port_u16().is_some_and(|port| port < 1024 && !LOW_PORTS.contains(&port)) {
+            return Err("its port should be 80, 443 or from 1024".to_owned());
+        }
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        if literal.is_ok_and(|address| !self.may_call(address, is_plain)) {
+            let allow = "the operator may allow its network in [egress]";
+            return Err(if is_plain {
+                format!("in plain HTTP only allowed networks are called: use https://, or {allow}")
+            } else {
+                format!("its address is not public: {allow}")
+            });
+        }
+        Ok(uri)
+    }
+
+    /// Whether a connection may be made to this address.
+    fn may_call(&self, address: IpAddr, is_plain: bool) -> bool {
+        self.egress.allow.iter().any(|network| network.contains(address)) || (!is_plain && is_public(address))
+    }
+
+    /// Posts a body to an address, once.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answered, String> {
+        let uri = self.address(url)?;
+        let http = if uri.scheme() == Some(&Scheme::HTTP) { &self.private } else { &self.public };
+        let mut request = hyper::Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let exchange = async {
+            let response = http.request(request).await.map_err(|error| crate::send::cause(&error))?;
+            let (status, now) = (response.status(), Timestamp::now());
+            let retry_after = headers::retry_after(response.headers(), now);
+            // What it says besides, or that it does not get to its end, changes nothing.
+            let _ = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+            Ok(Answered { status, retry_after })
+        };
+        let late = |_| Err(format!("there was no answer within {} s", TIME_MAX.as_secs()));
+        tokio::time::timeout(TIME_MAX, exchange).await.unwrap_or_else(late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messenger(allow: &str) -> Messenger {
+        let allow = allow.split_whitespace().map(|network| network.parse().unwrap()).collect();
+        Messenger::new(&Egress { allow }).unwrap()
+    }
+
+    #[test]
+    fn only_public_addresses_are_told_anything() {
+        let messenger = messenger("");
+        for good in [
+            "https://hooks.example/a?b=c",
+            "https://1.1.1.1:8443/",
+            "https://[2606:4700::1111]/",
+            "http://hooks.example/",
+        ] {
+            assert!(messenger.address(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "hooks.example",
+            "/path",
+            "ftp://hooks.example/",
+            "https://user:secret@hooks.example/",
+            "https:///path",
+            "https://hooks.example/#part",
+            "https://hooks.example:25/",
+            "https://127.0.0.1/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://169.254.169.254/latest/meta-data",
+            "http://1.1.1.1/",
+            "https://a b/",
+        ] {
+            assert!(messenger.address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_network_may_be_told_in_plain_http() {
+        let messenger = messenger("127.0.0.0/8");
+        assert!(messenger.address("http://127.0.0.1:9000/").is_ok());
+        assert!(messenger.address("http://10.0.0.1:9000/").is_err());
+    }
+}
