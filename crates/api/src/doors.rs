@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, Response};
 use futures_util::stream::BoxStream;
 use raincheck_blob::Blobs;
 use raincheck_core::Problem;
-use raincheck_upstream::GateStatus;
+use raincheck_upstream::{GateStatus, Messenger};
 
 mod upstreams;
 
@@ -22,6 +22,8 @@ pub struct Doors {
     pub passage: Option<Arc<dyn Passage>>,
     /// Where uploaded files are kept; `None` if none are taken.
     pub files: Option<Blobs>,
+    /// By whom webhooks are told; `None` if none are.
+    pub messenger: Option<Messenger>,
 }
 
 impl fmt::Debug for Doors {

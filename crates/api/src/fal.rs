@@ -10,9 +10,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use raincheck_core::{Job, JobId, Outcome, Problem, ProblemType, Tenant};
+use raincheck_core::{Job, JobId, Json, Outcome, Problem, Tenant};
 use raincheck_store::Cancelled;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::target::{Target, Wanted};
 use crate::api::Api;
@@ -21,8 +21,8 @@ use crate::dialect::{self, Base};
 use crate::jobs;
 use crate::path::is_kind;
 use crate::problem::ApiError;
-use crate::reply;
 use crate::router::Routes;
+use crate::{reply, webhooks};
 
 /// The kind of job that a request becomes.
 const KIND: &str = "image.generate";
@@ -31,6 +31,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-fal-request-id");
 
 /// The routes of this door. Endpoints have two or more parts, so that what a path means is looked at by [`Target`].
 pub(crate) fn routes(routes: Routes) -> Routes {
+    let routes = routes.dialect(Method::GET, "/fal/.well-known/jwks.json", keys);
     ["/fal", "/fal/{*path}"].into_iter().fold(routes, |routes, path| {
         routes.dialect(Method::POST, path, submit::submit).dialect(Method::GET, path, read).dialect(
             Method::PUT,
@@ -133,8 +134,35 @@ async fn cancel(State(api): State<Arc<Api>>, caller: Caller<Submit>, target: Tar
     }
 }
 
-/// Webhooks are not delivered yet, and a wish for one is not passed over in silence.
-fn no_webhooks() -> ApiError {
-    let detail = "webhooks are not delivered here yet; leave out fal_webhook, and poll, subscribe or stream instead";
-    ApiError::new(ProblemType::INVALID_REQUEST, detail)
+/// What a webhook is told of a request that has ended.
+pub(crate) fn told(job: &Job) -> Value {
+    let id = dialect::uuid(job.id);
+    let payload = |json: &Json| json.parse::<Value>().unwrap_or_default();
+    let mut told = json!({ "request_id": id, "gateway_request_id": id });
+    match &job.outcome {
+        Some(Outcome::Completed(result)) => {
+            told["status"] = json!("OK");
+            told["payload"] = payload(result);
+        }
+        outcome => {
+            let (detail, error_type) = outcome.as_ref().map(why).unwrap_or_default();
+            let problem = outcome.as_ref().and_then(problem);
+            told["status"] = json!("ERROR");
+            told["error"] = json!(detail);
+            told["payload"] = match problem.as_ref().and_then(dialect::upstream_error).and_then(|said| said.error) {
+                Some(error) => payload(&error),
+                None => json!({ "detail": detail, "error_type": error_type }),
+            };
+        }
+    }
+    told
+}
+
+/// `GET /fal/.well-known/jwks.json`: the key with which what the caller's webhooks are told is signed, as FAL publishes its own.
+async fn keys(State(api): State<Arc<Api>>, caller: Caller<Read>) -> Result<Response, ApiError> {
+    let secrets = api.engine.webhook_secrets(&caller.tenant).await?;
+    let key = webhooks::fal_key(&secrets.current);
+    let keys: Vec<Value> =
+        key.iter().map(|x| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "x": x })).collect();
+    Ok(reply::json(StatusCode::OK, &json!({ "keys": keys })))
 }

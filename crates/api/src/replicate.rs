@@ -11,15 +11,15 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use raincheck_core::{Job, Tenant, Time};
-use raincheck_store::Cancelled;
-use serde_json::json;
+use raincheck_store::{Cancelled, StoreError};
+use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::dialect::{self, Base};
 use crate::problem::ApiError;
-use crate::reply;
 use crate::router::Routes;
+use crate::{reply, webhooks};
 
 /// The kind of job that a prediction becomes.
 const KIND: &str = "image.generate";
@@ -34,6 +34,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::GET, "/replicate/v1/predictions/{id}", get)
         .dialect(Method::POST, "/replicate/v1/predictions/{id}/cancel", cancel)
         .dialect(Method::GET, "/replicate/v1/predictions/{id}/stream", stream::stream)
+        .dialect(Method::GET, "/replicate/v1/webhooks/default/secret", secret)
         .dialect(Method::POST, "/replicate/v1/models/{owner}/{name}/predictions", create::create_of_model)
         .dialect(Method::GET, "/replicate/v1/models/{owner}/{name}/versions/{version}", version)
 }
@@ -64,6 +65,17 @@ async fn cancel(
     let job = find(&api, &id, caller.sees()).await?;
     let prediction = prediction::view(&api, &job, caller.sees(), &base).await?;
     Ok(reply::json(StatusCode::OK, &prediction))
+}
+
+/// What a webhook is told of a prediction.
+pub(crate) async fn told(api: &Api, job: &Job, base: &str) -> Result<Value, StoreError> {
+    prediction::view(api, job, None, &Base(base.to_owned())).await
+}
+
+/// `GET /v1/webhooks/default/secret`: what the caller's webhooks are signed with.
+async fn secret(State(api): State<Arc<Api>>, caller: Caller<Submit>) -> Result<Response, ApiError> {
+    let secrets = api.engine.webhook_secrets(&caller.tenant).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "key": webhooks::secret_text(&secrets.current) })))
 }
 
 /// `GET /v1/models/{owner}/{name}/versions/{version}`: what the Python client looks up for a prediction of a version. Nothing

@@ -14,7 +14,9 @@ use crate::body::Bodies;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::openai::Calls;
 use crate::problem::ApiError;
-use crate::{ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate};
+use crate::{
+    ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate, webhooks,
+};
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
@@ -23,6 +25,7 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
     let (keyring, bodies, calls) = (Keyring::default(), Bodies::default(), Calls::default());
     let openapi = openapi::document(engine.registry(), settings.keyless);
     let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, calls, openapi });
+    webhooks::begin(&api);
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -48,6 +51,10 @@ fn native() -> Routes {
         .with(Method::GET, "/v1/jobs/{id}/files/{name}", jobs::file)
         .with(Method::POST, "/v1/jobs/{id}/cancel", jobs::cancel)
         .with(Method::POST, "/v1/jobs/{id}/retry", jobs::retry)
+        .with(Method::GET, "/v1/jobs/{id}/webhook", webhooks::delivery)
+        .with(Method::POST, "/v1/jobs/{id}/webhook/redeliver", webhooks::redeliver)
+        .with(Method::GET, "/v1/webhooks/secret", webhooks::secret)
+        .with(Method::POST, "/v1/webhooks/secret/rotate", webhooks::rotate)
         .with(Method::GET, "/v1/kinds", kinds::kinds)
         .with(Method::GET, "/v1/queues", queues::queues)
         .with(Method::POST, "/v1/queues/{queue}/pause", queues::pause)

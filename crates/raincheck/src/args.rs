@@ -1,7 +1,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::console::Color;
-use crate::{check, client, completions, follow, jobs, key, list, serve, simulate, submit};
+use crate::{check, client, completions, follow, jobs, key, list, serve, simulate, submit, webhook};
 
 const START_HERE: &str = "\
 Start here:
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     List(list::Args),
     Cancel(jobs::Cancel),
     Retry(jobs::Retry),
+    Webhook(webhook::Args),
     Key(key::Args),
     Simulate(simulate::Args),
     Config(check::Args),

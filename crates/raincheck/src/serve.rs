@@ -23,7 +23,7 @@ use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{AudioScan, Batch, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
 use raincheck_store::StoreError;
-use raincheck_upstream::{Egress, Protocol, Upstreams};
+use raincheck_upstream::{Egress, Messenger, Protocol, Upstreams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -146,7 +146,7 @@ impl Server {
         let Config { limits, server, .. } = &self.loaded.config;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
-        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs));
+        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs, egress(&self.loaded.config)));
         let settings = Arc::new(raincheck_api::ApiSettings { files, tls, doors, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
@@ -196,11 +196,15 @@ async fn start_engine(
     Ok((engine.await.map_err(cannot)?, files, blobs))
 }
 
+/// Where outgoing connections may go.
+fn egress(config: &Config) -> Egress {
+    Egress { allow: config.egress.allow.clone() }
+}
+
 /// The upstreams of the configuration. Whenever one may take more, the engine looks for jobs that wait for it.
 fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure> {
-    let egress = Egress { allow: config.egress.allow.clone() };
     let chance = Chance::from_system();
-    let upstreams = Upstreams::new(config.upstreams.clone(), &egress, move || chance.dice());
+    let upstreams = Upstreams::new(config.upstreams.clone(), &egress(config), move || chance.dice());
     let upstreams = upstreams.map_err(|error| {
         Failure::new(Exit::Failed, format!("the certificates of this machine cannot be read: {error}"))
             .hint("install them: apt-get install ca-certificates")
@@ -211,11 +215,12 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
 }
 
 /// Where the doors of other dialects lead.
-fn doors(upstreams: &Upstreams, blobs: &Blobs) -> Doors {
+fn doors(upstreams: &Upstreams, blobs: &Blobs, egress: Egress) -> Doors {
+    let messenger = Messenger::new(egress);
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
     let first = |protocol| upstreams.names(protocol).into_iter().next();
     let (fal, replicate) = (first(Protocol::Fal), first(Protocol::Replicate));
-    Doors { passage, files: Some(blobs.clone()), fal, replicate }
+    Doors { passage, files: Some(blobs.clone()), fal, replicate, messenger: Some(messenger) }
 }
 
 /// The kinds that call upstreams, if there are upstreams that could be called.

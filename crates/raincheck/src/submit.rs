@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// How often it may fail before it has failed [default: the kind's]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// The address that is told when it has ended
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
 }
 
 /// The body of `POST /v1/jobs`.
@@ -82,6 +85,8 @@ struct Request<'a> {
     timeout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<&'a str>,
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -115,6 +120,7 @@ impl Args {
             deadline: self.deadline,
             timeout: self.timeout.as_ref().map(Duration::as_secs_f64),
             max_attempts: self.max_attempts,
+            webhook: self.webhook.as_deref(),
         };
         serde_json::to_string(&request).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
     }

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,10 +26,26 @@ const LOW_PORTS: [u16; 2] = [80, 443];
 /// Tells others what they asked to be told, at addresses that they chose: so only ones that are public or in a network that
 /// the operator allows; in plain HTTP only the latter.
 #[derive(Clone)]
-pub struct Messenger {
+pub struct Messenger(Arc<Inner>);
+
+struct Inner {
     egress: Egress,
+    /// Made when something is told for the first time: most servers tell nobody anything. Or why they cannot be made.
+    clients: OnceLock<Result<Clients, String>>,
+}
+
+struct Clients {
+    /// For HTTPS.
     public: Http,
+    /// For plain HTTP.
     private: Http,
+}
+
+impl Clients {
+    fn new(egress: &Egress) -> std::io::Result<Self> {
+        let public = egress.client(None, CONNECT_MAX, IDLE_MAX)?;
+        Ok(Self { public, private: egress.private(CONNECT_MAX, IDLE_MAX)? })
+    }
 }
 
 /// How an endpoint answered.
@@ -42,12 +59,9 @@ pub struct Answered {
 
 impl Messenger {
     /// A messenger that goes where this lets it.
-    ///
-    /// # Errors
-    /// If the certificates of this machine cannot be read.
-    pub fn new(egress: &Egress) -> std::io::Result<Self> {
-        let (public, private) = (egress.client(None, CONNECT_MAX, IDLE_MAX)?, egress.private(CONNECT_MAX, IDLE_MAX)?);
-        Ok(Self { egress: egress.clone(), public, private })
+    #[must_use]
+    pub fn new(egress: Egress) -> Self {
+        Self(Arc::new(Inner { egress, clients: OnceLock::new() }))
     }
 
     /// What an address is, if it may be one to tell things at. Where its host's name leads is looked at when it is called.
@@ -85,7 +99,7 @@ impl Messenger {
 
     /// Whether a connection may be made to this address.
     fn may_call(&self, address: IpAddr, is_plain: bool) -> bool {
-        self.egress.allow.iter().any(|network| network.contains(address)) || (!is_plain && is_public(address))
+        self.0.egress.allow.iter().any(|network| network.contains(address)) || (!is_plain && is_public(address))
     }
 
     /// Posts a body to an address, once.
@@ -94,7 +108,11 @@ impl Messenger {
     /// Why there is no answer.
     pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answered, String> {
         let uri = self.address(url)?;
-        let http = if uri.scheme() == Some(&Scheme::HTTP) { &self.private } else { &self.public };
+        let clients = self.0.clients.get_or_init(|| {
+            Clients::new(&self.0.egress).map_err(|error| format!("this machine's certificates cannot be read: {error}"))
+        });
+        let Clients { public, private } = clients.as_ref().map_err(Clone::clone)?;
+        let http = if uri.scheme() == Some(&Scheme::HTTP) { private } else { public };
         let mut request = hyper::Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
@@ -118,7 +136,7 @@ mod tests {
 
     fn messenger(allow: &str) -> Messenger {
         let allow = allow.split_whitespace().map(|network| network.parse().unwrap()).collect();
-        Messenger::new(&Egress { allow }).unwrap()
+        Messenger::new(Egress { allow })
     }
 
     #[test]

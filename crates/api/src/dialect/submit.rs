@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use raincheck_core::{Json, Labels, Priority, Problem, ProblemType, Tenant, Time};
+use raincheck_core::{Json, Labels, Priority, Problem, ProblemType, Tenant, Time, Webhook};
 use raincheck_engine::{Submission, SubmitError, Submitted};
 use raincheck_store::StoreError;
 
@@ -28,6 +28,8 @@ pub(crate) struct Wish {
     pub(crate) deadline: Option<Time>,
     /// How long it stays readable; the default if left out.
     pub(crate) retention: Option<Duration>,
+    /// Who is told of it.
+    pub(crate) webhook: Option<Webhook>,
     /// The largest input, in bytes.
     pub(crate) input_bytes_max: usize,
 }
@@ -43,6 +45,7 @@ impl Wish {
             priority: Priority::default(),
             deadline: None,
             retention: None,
+            webhook: None,
             input_bytes_max: api.settings.input_bytes_max,
         }
     }
@@ -69,7 +72,8 @@ pub(crate) async fn submit(
 ) -> Result<Submitted, ApiError> {
     wish.check()?;
     // The input and not the body: two paths may take the same body.
-    let idempotency = key.single(tenant, format!("{} {}", wish.kind, wish.input.as_str()).as_bytes());
+    let told = wish.webhook.as_ref().map_or("", |webhook| &*webhook.url);
+    let idempotency = key.single(tenant, format!("{} {told} {}", wish.kind, wish.input.as_str()).as_bytes());
     let mut labels: Labels = wish.labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     labels.insert(DOOR.to_owned(), wish.door.to_owned());
     let submission = Submission {
@@ -79,6 +83,7 @@ pub(crate) async fn submit(
         deadline: wish.deadline,
         retention: wish.retention,
         idempotency,
+        webhook: wish.webhook,
         ..Submission::new(wish.kind.parse().expect("a constant name"), wish.input)
     };
     let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| error)?;

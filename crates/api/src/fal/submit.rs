@@ -4,19 +4,20 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use raincheck_core::{Job, Json, Priority};
+use raincheck_core::{Job, Json, Priority, Webhook, WebhookForm};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::target::{self, Target, Wanted};
-use super::{KIND, no_webhooks, result, status};
+use super::{KIND, result, status};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::OptionalJsonBody;
 use crate::dialect::{self, Base, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::problem::ApiError;
-use crate::reply;
+use crate::query::Query;
+use crate::{reply, webhooks};
 
 /// How long a synchronous call is held open.
 const RUN_MAX: Duration = Duration::from_secs(20 * 60);
@@ -34,9 +35,7 @@ pub(super) async fn submit(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, ApiError> {
     let Wanted::Endpoint { endpoint, is_sync } = target.wanted else { return Err(target::nothing_here()) };
-    if target.query.all("fal_webhook").next().is_some() {
-        return Err(no_webhooks());
-    }
+    let webhook = webhook(&api, &target.query, &base)?;
     let input = match &body {
         None => Json::from(json!({})),
         Some(body) => {
@@ -46,7 +45,7 @@ pub(super) async fn submit(
     };
     drop(body);
     let input = input_of(&api, &endpoint, &input);
-    let wish = Wish { priority: priority(&headers), ..Wish::new(&api, "fal", KIND, input) };
+    let wish = Wish { priority: priority(&headers), webhook, ..Wish::new(&api, "fal", KIND, input) };
     let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
     let job = submitted.job();
     let response = if is_sync {
@@ -68,6 +67,13 @@ fn input_of(api: &Api, endpoint: &str, input: &Json) -> Json {
     let fields = fields.to_string();
     let text = format!("{},\"input\":{}}}", fields.trim_end_matches('}'), input.as_str());
     Json::from_text(text).unwrap_or_default()
+}
+
+/// Whom the query wants to be told of the end.
+fn webhook(api: &Api, query: &Query, base: &Base) -> Result<Option<Webhook>, ApiError> {
+    let Some(url) = query.get::<String>("fal_webhook", "an address")? else { return Ok(None) };
+    let webhook = webhooks::wanted(api, &url, "fal_webhook")?;
+    Ok(Some(Webhook { form: WebhookForm::Fal, base: base.0.clone(), ..webhook }))
 }
 
 /// The part of an endpoint by which clients ask for its requests: two parts, or three in a namespace.

@@ -75,7 +75,7 @@ pub(crate) async fn submit_batch(
     let now = api.engine.clock().now();
     let mut submissions: Vec<Submission> = Vec::with_capacity(jobs.len());
     for (number, (Object(job), name)) in jobs.into_iter().zip(names).enumerate() {
-        let submission = job.submission(caller.tenant.clone(), name, api.settings.input_bytes_max, now);
+        let submission = job.submission(&api, caller.tenant.clone(), name, now);
         submissions.push(submission.map_err(|problem| ApiError::from(problem).of_entry(number))?);
     }
     let submitted = api.engine.submit(submissions).await;

@@ -1,11 +1,13 @@
-use raincheck_core::{Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, Tenant, Time};
+use raincheck_core::{Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, Tenant, Time, WEBHOOK_URL_MAX};
 use raincheck_engine::Submission;
 use raincheck_store::Idempotency;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::api::Api;
 use crate::json;
 use crate::number::{Seconds, Whole};
+use crate::webhooks;
 
 /// Labels of a job, in number.
 const LABELS_MAX: usize = 32;
@@ -55,6 +57,9 @@ pub(crate) struct JobRequest {
     /// How long it stays readable once it has ended, in seconds; 7 days if left out.
     #[schemars(with = "Option<f64>", range(min = 0, max = 31_622_400))]
     retention: Option<Seconds>,
+    /// The address that is told when the job has ended: a webhook.
+    #[schemars(extend("format" = "uri", "maxLength" = WEBHOOK_URL_MAX))]
+    webhook: Option<String>,
 }
 
 impl JobRequest {
@@ -64,12 +69,13 @@ impl JobRequest {
     /// What cannot be, with a pointer to it.
     pub(crate) fn submission(
         self,
+        api: &Api,
         tenant: Tenant,
         idempotency: Option<Idempotency>,
-        input_bytes_max: usize,
         now: Time,
     ) -> Result<Submission, Problem> {
-        self.check(input_bytes_max)?;
+        self.check(api.settings.input_bytes_max)?;
+        let webhook = self.webhook.map(|url| webhooks::wanted(api, &url, "/webhook")).transpose()?;
         Ok(Submission {
             kind: self.kind,
             input: self.input,
@@ -84,7 +90,7 @@ impl JobRequest {
             retention: self.retention.map(|Seconds(retention)| retention),
             idempotency,
             retry_of: None,
-            webhook: None,
+            webhook,
         })
     }
 

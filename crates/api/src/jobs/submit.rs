@@ -33,7 +33,7 @@ pub(crate) async fn submit(
     let idempotency = key.single(&caller.tenant, body.bytes());
     drop(body);
     let now = api.engine.clock().now();
-    let submission = request.submission(caller.tenant.clone(), idempotency, api.settings.input_bytes_max, now)?;
+    let submission = request.submission(&api, caller.tenant.clone(), idempotency, now)?;
     let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| error)?;
     // One entry in, one out.
     let submitted = submitted.into_iter().next().unwrap_or(Err(SubmitError::Store(StoreError::Stopped)))?;

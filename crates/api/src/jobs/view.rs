@@ -79,6 +79,9 @@ pub(crate) struct JobView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     retry_of: Option<JobId>,
+    /// Who is told when it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<&'a str>,
     /// What it gave. Left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
@@ -173,6 +176,10 @@ pub(crate) struct Links {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     retry: Option<Link>,
+    /// How far its webhook is, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    webhook: Option<Link>,
 }
 
 struct Link(JobId, &'static str);
@@ -232,6 +239,7 @@ impl<'a> JobView<'a> {
             position: None,
             estimated_start_at: None,
             retry_of: spec.retry_of,
+            webhook: spec.webhook.as_ref().map(|webhook| &*webhook.url),
             result: match outcome {
                 Some(Outcome::Completed(result)) => Some(result),
                 _ => None,
@@ -243,6 +251,7 @@ impl<'a> JobView<'a> {
                 events: Link(*id, "/events"),
                 cancel: (!state.is_final()).then_some(Link(*id, "/cancel")),
                 retry: state.is_final().then_some(Link(*id, "/retry")),
+                webhook: spec.webhook.is_some().then_some(Link(*id, "/webhook")),
             },
         }
     }

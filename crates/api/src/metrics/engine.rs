@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use raincheck_engine::{Engine, KindStats, Stats};
+use raincheck_engine::{DeliveryStats, Engine, KindStats, Stats};
 
 use super::PREFIX;
 
@@ -24,6 +24,11 @@ struct EndedLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
     queue: String,
 }
@@ -34,6 +39,7 @@ pub(super) fn registry(engine: &Engine) -> Registry {
     let stats = engine.stats();
     now(&mut registry, &stats, engine.store().backlog());
     kinds(&mut registry, &stats);
+    webhooks(&mut registry, stats.deliveries);
     queues(&mut registry, engine);
     registry
 }
@@ -54,6 +60,18 @@ fn now(registry: &mut Registry, stats: &Stats, backlog: usize) {
         "runtime_lag_seconds",
         "The longest that a task waited for a thread over the last 10 seconds",
         lag,
+    );
+}
+
+fn webhooks(registry: &mut Registry, stats: DeliveryStats) {
+    let deliveries = Family::<DeliveryLabels, Counter>::default();
+    for (outcome, count) in [("delivered", stats.delivered), ("failed", stats.failed), ("given_up", stats.given_up)] {
+        deliveries.get_or_create(&DeliveryLabels { outcome }).inc_by(count);
+    }
+    registry.register(
+        "webhook_deliveries",
+        "Webhooks told of the end of a job since the start, or tried to be",
+        deliveries,
     );
 }
 

@@ -10,7 +10,7 @@ const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// Every operation, in the order of the document.
 pub(super) fn all() -> Vec<Operation> {
-    [submitting(), reading(), changing(), overview(), working(), operating()].into_iter().flatten().collect()
+    [submitting(), reading(), changing(), telling(), overview(), working(), operating()].into_iter().flatten().collect()
 }
 
 fn submitting() -> Vec<Operation> {
@@ -188,6 +188,26 @@ fn changing() -> Vec<Operation> {
         change("delete", "/v1/jobs/{id}", "deleteJob", "Forgets a job that has ended")
             .answer_with(204, json!({ "description": "It is forgotten" }))
             .problems(&[ProblemType::JOB_NOT_FINISHED]),
+    ]
+}
+
+fn telling() -> Vec<Operation> {
+    let of_job =
+        |operation: Operation| operation.of("id", JOB_ID, "The job.").answer(200, "Delivery", "How far its webhook is");
+    let read = |path, id, summary| Operation::new("get", path, id, summary);
+    let change = |path, id, summary| Operation::new("post", path, id, summary).scope(Scope::Submit);
+    vec![
+        of_job(read("/v1/jobs/{id}/webhook", "getDelivery", "How far the webhook of a job is").scope(Scope::Read)),
+        change("/v1/jobs/{id}/webhook/redeliver", "redeliver", "Tells the end of a job to its webhook again")
+            .of("id", JOB_ID, "The job.")
+            .answer(202, "Delivery", "How far its webhook is")
+            .problems(&[ProblemType::JOB_NOT_FINISHED, ProblemType::INVALID_REQUEST, ProblemType::REQUEST_TIMEOUT]),
+        read("/v1/webhooks/secret", "getWebhookSecret", "What your webhooks are signed with")
+            .scope(Scope::Submit)
+            .answer(200, "WebhookSecret", "The secret"),
+        change("/v1/webhooks/secret/rotate", "rotateWebhookSecret", "Signs your webhooks with a new secret")
+            .answer(200, "WebhookSecret", "The new secret; the one before signs for another day as well")
+            .problems(&[ProblemType::INVALID_REQUEST, ProblemType::REQUEST_TIMEOUT]),
     ]
 }
 

@@ -10,6 +10,7 @@ use crate::leases::{
 };
 use crate::problem::ProblemBody;
 use crate::queues::{QueueView, QueuesReply};
+use crate::webhooks::{DeliveryView, SecretView};
 
 /// Every schema that an operation refers to, by name. `kinds` are those that jobs can be of.
 pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
@@ -35,6 +36,8 @@ pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
     define::<HeartbeatReply>(&mut written);
     define::<AppendReply>(&mut written);
     define::<FinishReply>(&mut written);
+    define::<DeliveryView>(&mut written);
+    define::<SecretView>(&mut written);
     define::<Health>(&mut written);
     define::<ProblemBody<'_>>(&mut written);
     let mut schemas = read.take_definitions(true);

@@ -4,9 +4,9 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use raincheck_core::{Json, Problem, ProblemType};
+use raincheck_core::{Json, Problem, ProblemType, Webhook, WebhookEvent, WebhookForm};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{DOOR, KIND, prediction};
 use crate::api::Api;
@@ -16,7 +16,7 @@ use crate::dialect::{self, Base, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::prefer::{self, PREFER, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
-use crate::reply;
+use crate::{reply, webhooks};
 
 /// How long `Prefer: wait` waits if it does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);
@@ -25,13 +25,37 @@ pub(super) const MODEL: &str = "model";
 /// The longest name of a model, in bytes: that of a label's value.
 const MODEL_MAX: usize = 256;
 
-/// What a prediction is created from. What is not read here (`stream`, `webhook_events_filter`) changes nothing.
+/// What a prediction is created from. What is not read here (`stream`) changes nothing.
 #[derive(Deserialize)]
 struct Wanted {
     version: Option<String>,
     #[serde(default = "no_input")]
     input: Json,
-    webhook: Option<Value>,
+    webhook: Option<String>,
+    webhook_events_filter: Option<Vec<WantedEvent>>,
+}
+
+/// What of a prediction a webhook is told; all of it if it does not say.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WantedEvent {
+    Start,
+    Output,
+    Logs,
+    Completed,
+}
+
+impl WantedEvent {
+    const ALL: [Self; 4] = [Self::Start, Self::Output, Self::Logs, Self::Completed];
+
+    fn event(self) -> WebhookEvent {
+        match self {
+            Self::Start => WebhookEvent::Started,
+            Self::Output => WebhookEvent::Output,
+            Self::Logs => WebhookEvent::Progress,
+            Self::Completed => WebhookEvent::Ended,
+        }
+    }
 }
 
 fn no_input() -> Json {
@@ -91,9 +115,11 @@ async fn predict(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     check(model, &wanted)?;
+    let webhook = webhook(api, &wanted, base)?;
     let upstream = api.settings.doors.replicate.as_deref();
     let input = Json::from_value(&Input { model, upstream, input: &wanted.input }).unwrap_or_default();
-    let wish = Wish { labels: vec![(MODEL, model.to_owned())], ..Wish::new(api, DOOR, KIND, input) };
+    let labels = vec![(MODEL, model.to_owned())];
+    let wish = Wish { labels, webhook, ..Wish::new(api, DOOR, KIND, input) };
     let submitted = dialect::submit(api, &caller.tenant, wish, key).await?;
     let job = submitted.job();
     let wait = wait(headers).map(|wait| wait.min(api.settings.wait_max));
@@ -114,14 +140,18 @@ async fn predict(
     Ok(marked(response, &submitted))
 }
 
+/// Whom the prediction's caller wants to be told.
+fn webhook(api: &Api, wanted: &Wanted, base: &Base) -> Result<Option<Webhook>, Problem> {
+    let Some(url) = &wanted.webhook else { return Ok(None) };
+    let webhook = webhooks::wanted(api, url, "/webhook")?;
+    let events =
+        wanted.webhook_events_filter.as_deref().filter(|filter| !filter.is_empty()).unwrap_or(&WantedEvent::ALL);
+    let events = events.iter().map(|wanted| wanted.event()).collect();
+    Ok(Some(Webhook { form: WebhookForm::Replicate, events, base: base.0.clone(), ..webhook }))
+}
+
 fn check(model: &str, wanted: &Wanted) -> Result<(), Problem> {
     let invalid = |pointer: &str, detail: &str| Err(Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer));
-    if wanted.webhook.as_ref().is_some_and(|webhook| !webhook.is_null()) {
-        return invalid(
-            "/webhook",
-            "webhooks are not delivered here yet; leave it out, and wait, poll or stream instead",
-        );
-    }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
     if model.is_empty() || model.len() > MODEL_MAX || !model.bytes().all(plain) {
         return invalid("/version", "a model is owner/name, owner/name:version or a version");
