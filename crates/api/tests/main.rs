@@ -18,3 +18,4 @@ mod replicate;
 mod sockets;
 mod support;
 mod tls;
+mod webhooks;

@@ -24,6 +24,7 @@ mod busy;
 mod kinds;
 pub(crate) mod listening;
 mod llm;
+pub(crate) mod receiver;
 
 /// A running server, called without a socket.
 pub(crate) struct Server {

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use raincheck_core::{Job, JobId, Json, Life, Place, QueueName, Refusal, State, StepRecord, Tenant, Time, WorkerId};
 use raincheck_store::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Filter, Finish, Idempotency,
-    ListPage, LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError, Swept,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Delivery, DeliveryRequest,
+    DueDeliveries, Filter, Finish, Idempotency, ListPage, LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError,
+    Swept, Tried, WebhookSecrets,
 };
 
 /// The store model, which has too much to read when a test says so, but writes.
@@ -116,6 +117,35 @@ impl Store for Busy {
 
     async fn revoke_key(&self, id: &str, now: Time) -> Result<bool, StoreError> {
         self.store.revoke_key(id, now).await
+    }
+
+    async fn claim_deliveries(&self, request: DeliveryRequest, now: Time) -> Result<DueDeliveries, StoreError> {
+        self.store.claim_deliveries(request, now).await
+    }
+
+    async fn note_deliveries(&self, tried: Vec<Tried>, now: Time) -> Result<(), StoreError> {
+        self.store.note_deliveries(tried, now).await
+    }
+
+    async fn delivery(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Delivery>, StoreError> {
+        self.store.delivery(job, tenant).await
+    }
+
+    async fn deliver_again(&self, job: JobId, tenant: Option<&Tenant>, now: Time) -> Result<bool, StoreError> {
+        self.store.deliver_again(job, tenant, now).await
+    }
+
+    async fn webhook_secrets(&self, tenant: &Tenant, fresh: [u8; 32]) -> Result<WebhookSecrets, StoreError> {
+        self.store.webhook_secrets(tenant, fresh).await
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        tenant: &Tenant,
+        fresh: [u8; 32],
+        overlap: Time,
+    ) -> Result<WebhookSecrets, StoreError> {
+        self.store.rotate_webhook_secret(tenant, fresh, overlap).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
