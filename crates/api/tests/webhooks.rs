@@ -185,7 +185,7 @@ async fn a_job_without_a_webhook_has_no_delivery_and_one_that_runs_none_to_repea
     let silent = server.finish(r#"{"kind": "echo"}"#).await;
     for (method, rest) in [(Method::GET, ""), (Method::POST, "/redeliver")] {
         let reply = server.call(method, &format!("/v1/jobs/{silent}/webhook{rest}"), &[], "").await;
-        assert_eq!(reply.status, StatusCode::NOT_FOUND);
+        assert_eq!(reply.json()["type"], "urn:raincheck:problem:no-webhook");
     }
     let waiting = server.submit(&wish("remote", &receiver.url())).await;
     let reply = server.post(&format!("/v1/jobs/{waiting}/webhook/redeliver"), "").await;

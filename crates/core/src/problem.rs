@@ -120,6 +120,8 @@ catalogue! {
     JOB_FINISHED = "job-finished", Conflict, "The job has already ended";
     /// The job has not ended yet.
     JOB_NOT_FINISHED = "job-not-finished", Conflict, "The job has not ended yet";
+    /// The job has no webhook.
+    NO_WEBHOOK = "no-webhook", Conflict, "The job has no webhook";
     /// The attempt lost its lease; whatever it wanted to write is refused.
     LEASE_LOST = "lease-lost", Conflict, "The lease is lost";
     /// The body is larger than the limit.

@@ -99,7 +99,7 @@ struct UnderWay {
 }
 
 /// Brings the ends of jobs to their webhooks as they become due, until the engine stops. What was under way then is due again
-/// after [`UNHEARD_MAX`].
+/// when the worker comes back, or after [`UNHEARD_MAX`].
 pub(crate) async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>) {
     let (mut under_way, mut after) = (UnderWay::default(), String::new());
     loop {
@@ -139,6 +139,7 @@ async fn claim(
         return Ok(DueDeliveries::default());
     }
     let request = DeliveryRequest {
+        worker: parts.settings.worker.clone(),
         max,
         per_endpoint: PER_ENDPOINT_MAX,
         room: under_way.room(),

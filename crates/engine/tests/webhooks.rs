@@ -174,7 +174,7 @@ async fn what_was_under_way_when_the_server_died_is_told_by_the_next() {
     let second = Arc::new(Note::new(taken));
     next.deliver_by(Arc::clone(&second) as _);
     second.heard(1).await;
-    assert_eq!(second.told()[0].2, job);
+    assert_eq!((second.times(), second.told()[0].2), (vec![0], job));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,3 +14,4 @@ mod start;
 mod stop;
 mod support;
 mod tls;
+mod webhooks;

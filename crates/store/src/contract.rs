@@ -49,7 +49,8 @@ pub trait Store: Send + Sync + 'static {
     /// state if it has not ended.
     async fn delete(&self, job: JobId, tenant: Option<&Tenant>) -> Result<Option<Result<(), State>>, StoreError>;
 
-    /// The leases of a worker that is known to be dead lapse at once; gives how many.
+    /// The leases of a worker that is known to be dead lapse at once, and the deliveries that it had taken are due; gives how
+    /// many leases.
     async fn worker_died(&self, worker: &WorkerId, now: Time) -> Result<usize, StoreError>;
 
     /// Does what is due at `now`: lapsed leases, passed deadlines, ended retention. Looks at no more than `max` jobs of

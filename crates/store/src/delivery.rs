@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 
-use raincheck_core::{JobId, Time};
+use raincheck_core::{JobId, Time, WorkerId};
 
 /// How many endpoints a store looks at for one claim of deliveries.
 pub const ENDPOINTS_LOOKED_AT: usize = 1_000;
 
 /// A wish for deliveries to make: the ends of jobs that their webhooks are to be told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DeliveryRequest {
+    /// Who will make them.
+    pub worker: WorkerId,
     /// How many in all.
     pub max: usize,
     /// How many for one endpoint.

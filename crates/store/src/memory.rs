@@ -355,6 +355,7 @@ impl Store for MemoryStore {
 
     async fn worker_died(&self, worker: &WorkerId, now: Time) -> Result<usize, StoreError> {
         self.change(|inner, changes| {
+            inner.deliveries.worker_died(worker, now);
             let held = |key: &JobKey| inner.jobs[key].life.lease.as_ref().is_some_and(|lease| lease.worker == *worker);
             let keys: Vec<JobKey> = inner.leases.iter().map(|(_, key)| *key).filter(held).collect();
             keys.iter().filter(|key| inner.command(**key, None, Command::WorkerDied, now, changes).is_ok()).count()

@@ -192,8 +192,12 @@ fn changing() -> Vec<Operation> {
 }
 
 fn telling() -> Vec<Operation> {
-    let of_job =
-        |operation: Operation| operation.of("id", JOB_ID, "The job.").answer(200, "Delivery", "How far its webhook is");
+    let of_job = |operation: Operation| {
+        operation
+            .of("id", JOB_ID, "The job.")
+            .answer(200, "Delivery", "How far its webhook is")
+            .problems(&[ProblemType::NO_WEBHOOK])
+    };
     let read = |path, id, summary| Operation::new("get", path, id, summary);
     let change = |path, id, summary| Operation::new("post", path, id, summary).scope(Scope::Submit);
     vec![
@@ -201,7 +205,12 @@ fn telling() -> Vec<Operation> {
         change("/v1/jobs/{id}/webhook/redeliver", "redeliver", "Tells the end of a job to its webhook again")
             .of("id", JOB_ID, "The job.")
             .answer(202, "Delivery", "How far its webhook is")
-            .problems(&[ProblemType::JOB_NOT_FINISHED, ProblemType::INVALID_REQUEST, ProblemType::REQUEST_TIMEOUT]),
+            .problems(&[
+                ProblemType::NO_WEBHOOK,
+                ProblemType::JOB_NOT_FINISHED,
+                ProblemType::INVALID_REQUEST,
+                ProblemType::REQUEST_TIMEOUT,
+            ]),
         read("/v1/webhooks/secret", "getWebhookSecret", "What your webhooks are signed with")
             .scope(Scope::Submit)
             .answer(200, "WebhookSecret", "The secret"),

@@ -103,6 +103,6 @@ async fn view(api: &Api, job: &Job) -> Result<DeliveryView, ApiError> {
 
 fn url(job: &Job) -> Result<String, ApiError> {
     let webhook = job.spec.webhook.as_ref();
-    let none = || ApiError::new(ProblemType::NOT_FOUND, "the job has no webhook: it was submitted without one");
+    let none = || ApiError::new(ProblemType::NO_WEBHOOK, "the job was submitted without a webhook");
     webhook.map(|webhook| webhook.url.clone()).ok_or_else(none)
 }

@@ -25,3 +25,4 @@ mod stage;
 mod stopped_worker;
 mod trial;
 mod upstream;
+mod webhooks;

@@ -1,10 +1,11 @@
-use super::{Painter, drive, node, python};
+use super::{Painter, TELLS_THIS_MACHINE, drive, node, python};
 use crate::support::{Authority, Place, Server};
 
 /// A server with TLS that accepts images, and a worker that makes them.
 fn start(place: &Place) -> (Server, Authority, Painter) {
     let authority = Authority::new(place);
-    let config = place.file("workers.toml", "[workers]\nkinds = [\"image.generate\"]\n");
+    let config = format!("{TELLS_THIS_MACHINE}[workers]\nkinds = [\"image.generate\"]\n");
+    let config = place.file("workers.toml", &config);
     let flags = [&authority.flags()[..], &["--config", config.to_str().expect("a plain path")]].concat();
     let server = Server::start(place, &flags);
     let painter = Painter::start(place, &server, Some(&authority.authority));

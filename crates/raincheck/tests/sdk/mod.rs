@@ -5,6 +5,7 @@ mod anthropic;
 mod fal;
 mod openai;
 mod replicate;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ use crate::support::{Place, Server};
 
 /// Names the directory of the SDKs, if it is not target/sdks.
 const SDKS: &str = "RAINCHECK_TEST_SDKS";
+
+/// Lets webhooks be told to this machine, which is no public address.
+const TELLS_THIS_MACHINE: &str = "[egress]\nallow = [\"127.0.0.0/8\"]\n";
 
 /// Where a package is installed: its name and version.
 fn place_of(package: &str) -> PathBuf {

@@ -1,9 +1,10 @@
-use super::{Painter, drive, node, python};
+use super::{Painter, TELLS_THIS_MACHINE, drive, node, python};
 use crate::support::{Place, Server};
 
 /// A server that accepts images, and a worker that makes them.
 fn start(place: &Place) -> (Server, Painter) {
-    let server = Server::configured(place, "[workers]\nkinds = [\"image.generate\"]\n[limits]\nwait = \"2s\"\n");
+    let config = format!("{TELLS_THIS_MACHINE}[workers]\nkinds = [\"image.generate\"]\n[limits]\nwait = \"2s\"\n");
+    let server = Server::configured(place, &config);
     let painter = Painter::start(place, &server, None);
     (server, painter)
 }

@@ -1,6 +1,7 @@
 // The documented calls of Replicate's SDK for Node, with only baseUrl changed.
 
 const assert = require("node:assert/strict");
+const http = require("node:http");
 const Replicate = require("replicate");
 
 const replicate = new Replicate({ auth: process.env.REPLICATE_API_TOKEN, baseUrl: process.env.RAINCHECK, useFileOutput: false });
@@ -28,6 +29,24 @@ async function main() {
   assert.equal((await replicate.wait(slow, { interval: 200 })).status, "canceled");
 
   await assert.rejects(replicate.run(MODEL, { input: { prompt: "refused" } }), /too rude/);
+  const server = http.createServer().listen(0, "127.0.0.1");
+  const told = new Promise((resolve) => server.once("request", async (request, response) => {
+    let body = "";
+    for await (const piece of request) body += piece;
+    response.writeHead(204).end();
+    resolve(new Request("http://localhost/hook", { method: "POST", headers: request.headers, body }));
+  }));
+  await new Promise((resolve) => server.once("listening", resolve));
+  const webhook = `http://127.0.0.1:${server.address().port}/hook`;
+  await replicate.predictions.create({
+    model: MODEL, input: { prompt: "a fox" }, webhook, webhook_events_filter: ["completed"],
+  });
+  const request = await told;
+  const { key } = await replicate.webhooks.default.secret.get();
+  assert.ok(await Replicate.validateWebhook(request.clone(), key));
+  assert.deepEqual((await request.json()).output, [URL]);
+  server.close();
+
   assert.ok((await replicate.predictions.list()).results.some((one) => one.id === slow.id));
 }
 

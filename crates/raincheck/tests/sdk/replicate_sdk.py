@@ -1,6 +1,9 @@
 """The documented calls of Replicate's SDK for Python, with only REPLICATE_BASE_URL changed."""
 
+import json
+
 import replicate
+from receiver import Receiver
 from replicate.exceptions import ModelError, ReplicateError
 
 MODEL = "owner/painter"
@@ -37,9 +40,25 @@ else:
     raise AssertionError("it should have failed")
 
 assert slow.id in [one.id for one in replicate.predictions.list()]
+
+receiver = Receiver()
+told = replicate.predictions.create(
+    version="0123456789abcdef",
+    input={"prompt": "a fox"},
+    webhook=receiver.url,
+    webhook_events_filter=["start", "completed"],
+)
+secret = replicate.webhooks.default.secret()
+for status in ("processing", "succeeded"):
+    headers, body = receiver.next()
+    replicate.webhooks.validate(headers=headers, body=body, secret=secret)
+    prediction = json.loads(body)
+    assert (prediction["id"], prediction["status"]) == (told.id, status), prediction
+assert prediction["output"]["seed"] == 7, prediction
+
 try:
-    replicate.predictions.create(version="a", input={}, webhook="https://example.com/hook")
+    replicate.predictions.create(version="a", input={}, webhook="https://10.0.0.1/hook")
 except ReplicateError as error:
-    assert error.status == 422 and "webhooks" in error.detail, error
+    assert error.status == 422 and "not public" in error.detail, error
 else:
-    raise AssertionError("a webhook that is not delivered should be refused")
+    raise AssertionError("a webhook within the server's own network should be refused")

@@ -9,10 +9,14 @@ CREATE TABLE delivery (
     due_at INTEGER, -- while it is pending
     tries INTEGER NOT NULL,
     last_at INTEGER,
-    last_answer TEXT
+    last_answer TEXT,
+    taken_by TEXT -- the worker that has taken it and not said yet what became of it
 ) STRICT;
 
 CREATE INDEX delivery_pending ON delivery (endpoint, due_at) WHERE due_at IS NOT NULL;
+
+-- Has as many rows as are being delivered.
+CREATE INDEX delivery_taken ON delivery (taken_by) WHERE taken_by IS NOT NULL;
 
 -- What a tenant's webhooks are signed with.
 CREATE TABLE webhook_secret (

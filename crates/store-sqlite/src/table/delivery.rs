@@ -1,4 +1,4 @@
-use raincheck_core::{JobId, JobKey, Time, Webhook};
+use raincheck_core::{JobId, JobKey, Time, Webhook, WorkerId};
 use raincheck_store::{Delivery, DeliveryState, StoreError, Then, Tried};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
@@ -15,6 +15,7 @@ pub(crate) struct Deliveries<'c> {
     take: Statement<'c>,
     note: Statement<'c>,
     again: Statement<'c>,
+    worker_died: Statement<'c>,
 }
 
 /// A pending delivery.
@@ -27,7 +28,7 @@ pub(crate) struct Pending {
 impl<'c> Deliveries<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            insert: connection.prepare("INSERT INTO delivery VALUES (?1, ?2, 0, ?3, 0, NULL, NULL)")?,
+            insert: connection.prepare("INSERT INTO delivery VALUES (?1, ?2, 0, ?3, 0, NULL, NULL, NULL)")?,
             delete: connection.prepare("DELETE FROM delivery WHERE key = ?1")?,
             webhook: connection.prepare("SELECT webhook FROM accepted WHERE key = ?1")?,
             next_endpoint: connection.prepare(
@@ -39,12 +40,15 @@ impl<'c> Deliveries<'c> {
                  WHERE delivery.endpoint = ?1 AND delivery.due_at IS NOT NULL \
                  ORDER BY delivery.due_at, delivery.key LIMIT ?2",
             )?,
-            take: connection.prepare("UPDATE delivery SET tries = tries + 1, due_at = ?2 WHERE key = ?1")?,
+            take: connection
+                .prepare("UPDATE delivery SET tries = tries + 1, due_at = ?2, taken_by = ?3 WHERE key = ?1")?,
             note: connection.prepare(
-                "UPDATE delivery SET state = ?3, due_at = ?4, last_at = ?5, last_answer = ?6 \
+                "UPDATE delivery SET state = ?3, due_at = ?4, last_at = ?5, last_answer = ?6, taken_by = NULL \
                  WHERE key = ?1 AND tries = ?2 AND state = 0",
             )?,
-            again: connection.prepare("UPDATE delivery SET state = 0, due_at = ?2, tries = 0 WHERE key = ?1")?,
+            again: connection
+                .prepare("UPDATE delivery SET state = 0, due_at = ?2, tries = 0, taken_by = NULL WHERE key = ?1")?,
+            worker_died: connection.prepare("UPDATE delivery SET due_at = ?2, taken_by = NULL WHERE taken_by = ?1")?,
         })
     }
 
@@ -76,9 +80,14 @@ impl<'c> Deliveries<'c> {
         self.pending.query_map(params![endpoint, max], read)?.collect()
     }
 
-    /// Counts a try, and makes it due again at `until`.
-    pub(crate) fn take(&mut self, key: JobKey, until: Time) -> rusqlite::Result<()> {
-        self.take.execute(params![key.as_i64(), until.as_millis()]).map(drop)
+    /// Counts a try by this worker, and makes it due again at `until`.
+    pub(crate) fn take(&mut self, key: JobKey, worker: &WorkerId, until: Time) -> rusqlite::Result<()> {
+        self.take.execute(params![key.as_i64(), until.as_millis(), worker.as_str()]).map(drop)
+    }
+
+    /// What this worker had taken is due.
+    pub(crate) fn worker_died(&mut self, worker: &WorkerId, now: Time) -> rusqlite::Result<()> {
+        self.worker_died.execute(params![worker.as_str(), now.as_millis()]).map(drop)
     }
 
     pub(crate) fn note(&mut self, tried: &Tried, now: Time) -> rusqlite::Result<()> {

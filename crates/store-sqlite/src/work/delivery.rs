@@ -35,7 +35,7 @@ impl Work for ClaimDeliveries {
             let room = request.room.get(&endpoint).copied().unwrap_or(request.per_endpoint);
             if room > 0 {
                 let max = room.min(request.max - claimed.due.len());
-                writer.claim_deliveries_of(&endpoint, max, (request.until, *now), &mut claimed)?;
+                writer.claim_deliveries_of(&endpoint, max, request, *now, &mut claimed)?;
             }
             claimed.after = endpoint;
         }
@@ -48,7 +48,8 @@ impl Writer<'_> {
         &mut self,
         endpoint: &str,
         max: usize,
-        (until, now): (Time, Time),
+        request: &DeliveryRequest,
+        now: Time,
         claimed: &mut DueDeliveries,
     ) -> Result<(), Fault> {
         let first = self.tables.delivery.pending(endpoint, max)?;
@@ -57,7 +58,7 @@ impl Writer<'_> {
                 claimed.next_due = Some(claimed.next_due.map_or(due_at, |next| next.min(due_at)));
                 break;
             }
-            self.tables.delivery.take(job.key(), until)?;
+            self.tables.delivery.take(job.key(), &request.worker, request.until)?;
             claimed.due.push(Due { job, endpoint: endpoint.to_owned(), number: tries + 1 });
         }
         Ok(())

@@ -42,6 +42,7 @@ impl Work for WorkerDied {
     type Answer = usize;
 
     fn run(&self, writer: &mut Writer<'_>) -> Result<usize, Fault> {
+        writer.tables.delivery.worker_died(&self.worker, self.now)?;
         let held = writer.memory.held_by(&self.worker);
         writer.command_all(&held, &Command::WorkerDied, self.now)
     }

@@ -1,12 +1,12 @@
 //! What is told to webhooks, and when again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raincheck_core::{Job, JobId, Retry, Spec, Tenant, Time, Webhook, WebhookEvent};
 
 use super::Backend;
-use super::world::{START, World, completed, failed, spec};
+use super::world::{START, World, completed, failed, spec, worker};
 use crate::{Delivery, DeliveryRequest, DeliveryState, Due, Then, Tried};
 
 /// How long a delivery that was taken is not given again.
@@ -17,7 +17,8 @@ fn told_at(url: &str) -> Spec {
 }
 
 fn request(world: &World) -> DeliveryRequest {
-    DeliveryRequest { max: 100, per_endpoint: 100, until: world.now.after(UNTIL), ..DeliveryRequest::default() }
+    let (room, after, until) = (BTreeMap::new(), String::new(), world.now.after(UNTIL));
+    DeliveryRequest { worker: worker("w1"), max: 100, per_endpoint: 100, room, after, until }
 }
 
 async fn take(world: &World) -> Vec<Due> {
@@ -111,6 +112,21 @@ pub async fn what_is_not_heard_of_is_due_again(backend: &dyn Backend) {
     assert_eq!(take(&world).await[0].number, 1);
     world.pass(UNTIL);
     assert_eq!(take(&world).await[0].number, 2);
+}
+
+/// As its leases lapse.
+pub async fn what_a_dead_worker_had_taken_is_due_at_once(backend: &dyn Backend) {
+    let world = World::new(backend).await;
+    for _ in 0..2 {
+        ended(&world, "https://a.example/").await;
+    }
+    let taken = take(&world).await;
+    note(&world, &taken[0], Then::Delivered).await;
+    world.store.worker_died(&worker("w2"), world.now).await.unwrap();
+    assert_eq!(take(&world).await, []);
+    world.store.worker_died(&worker("w1"), world.now).await.unwrap();
+    let again = take(&world).await;
+    assert_eq!((again.len(), again[0].job, again[0].number), (1, taken[1].job, 2));
 }
 
 /// By whoever may see the job.

@@ -240,8 +240,10 @@ impl Run {
     }
 
     async fn deliver(&mut self) {
+        let worker = self.worker();
         let mut upto = |most| usize::try_from(self.chance.below(most)).unwrap();
         let request = DeliveryRequest {
+            worker,
             max: upto(5),
             per_endpoint: upto(4),
             room: [("y".to_owned(), upto(3))].into(),

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-use raincheck_core::{JobId, JobKey, Time};
+use raincheck_core::{JobId, JobKey, Time, WorkerId};
 
 use crate::{Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, ENDPOINTS_LOOKED_AT, Then, Tried};
 
@@ -18,6 +18,8 @@ struct Entry {
     job: JobId,
     endpoint: String,
     delivery: Delivery,
+    /// Who has taken it and not said yet what became of it.
+    taken_by: Option<WorkerId>,
 }
 
 impl Deliveries {
@@ -25,7 +27,7 @@ impl Deliveries {
     pub(super) fn add(&mut self, job: JobId, endpoint: String, now: Time) {
         let delivery = Delivery { tries: 0, state: DeliveryState::Pending(now), last: None };
         self.pending.entry(endpoint.clone()).or_default().insert((now, job.key()));
-        self.all.insert(job.key(), Entry { job, endpoint, delivery });
+        self.all.insert(job.key(), Entry { job, endpoint, delivery, taken_by: None });
     }
 
     pub(super) fn get(&self, key: JobKey) -> Option<&Delivery> {
@@ -56,6 +58,13 @@ impl Deliveries {
             Then::GivenUp => DeliveryState::GivenUp,
         };
         self.settle(tried.job.key(), state);
+    }
+
+    /// What this worker had taken is due.
+    pub(super) fn worker_died(&mut self, worker: &WorkerId, now: Time) {
+        let taken = self.all.iter().filter(|(_, entry)| entry.taken_by.as_ref() == Some(worker));
+        let keys: Vec<JobKey> = taken.map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.settle(key, DeliveryState::Pending(now)));
     }
 
     pub(super) fn claim(&mut self, request: &DeliveryRequest, now: Time) -> DueDeliveries {
@@ -92,6 +101,7 @@ impl Deliveries {
             self.settle(*key, DeliveryState::Pending(request.until));
             if let Some(entry) = self.all.get_mut(key) {
                 entry.delivery.tries += 1;
+                entry.taken_by = Some(request.worker.clone());
                 let (job, number) = (entry.job, entry.delivery.tries);
                 claimed.due.push(Due { job, endpoint: endpoint.to_owned(), number });
             }
@@ -101,7 +111,7 @@ impl Deliveries {
     }
 
     fn settle(&mut self, key: JobKey, state: DeliveryState) {
-        let Some(Entry { endpoint, delivery, .. }) = self.all.get_mut(&key) else { return };
+        let Some(Entry { endpoint, delivery, taken_by, .. }) = self.all.get_mut(&key) else { return };
         if let DeliveryState::Pending(at) = delivery.state
             && let Some(pending) = self.pending.get_mut(endpoint)
         {
@@ -111,6 +121,7 @@ impl Deliveries {
             }
         }
         delivery.state = state;
+        *taken_by = None;
         if let DeliveryState::Pending(at) = state {
             self.pending.entry(endpoint.clone()).or_default().insert((at, key));
         }
