@@ -144,6 +144,11 @@ pub(crate) fn told(job: &Job) -> Value {
             told["status"] = json!("OK");
             told["payload"] = payload(result);
         }
+        None if job.life.state == raincheck_core::State::Completed => {
+            told["status"] = json!("OK");
+            told["payload"] = Value::Null;
+            told["payload_error"] = json!("the result is too large to be told; get it by its request_id");
+        }
         outcome => {
             let (detail, error_type) = outcome.as_ref().map(why).unwrap_or_default();
             let problem = outcome.as_ref().and_then(problem);
@@ -161,8 +166,7 @@ pub(crate) fn told(job: &Job) -> Value {
 /// `GET /fal/.well-known/jwks.json`: the key with which what the caller's webhooks are told is signed, as FAL publishes its own.
 async fn keys(State(api): State<Arc<Api>>, caller: Caller<Read>) -> Result<Response, ApiError> {
     let secrets = api.engine.webhook_secrets(&caller.tenant).await?;
-    let key = webhooks::fal_key(&secrets.current);
-    let keys: Vec<Value> =
-        key.iter().map(|x| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "x": x })).collect();
+    let keys = secrets.at(api.engine.clock().now()).filter_map(webhooks::fal_key);
+    let keys: Vec<Value> = keys.map(|x| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "x": x })).collect();
     Ok(reply::json(StatusCode::OK, &json!({ "keys": keys })))
 }

@@ -160,6 +160,7 @@ async fn an_address_that_may_not_be_told_anything_is_refused_and_no_job_made() {
         ("https://a.example/#x", "fragment"),
         ("https://a.example:22/", "port"),
         ("nonsense", "https://"),
+        ("https://[::1%251]/", "no address"),
         (&*format!("https://a.example/{}", "x".repeat(2_048)), "2048 bytes"),
     ] {
         let reply = server.post("/v1/jobs", &wish("echo", url)).await;
@@ -177,6 +178,13 @@ async fn an_address_that_may_not_be_told_anything_is_refused_and_no_job_made() {
     assert_eq!(server.get("/v1/jobs").await.json()["jobs"], json!([]));
     let without = Server::keyless().await.post("/v1/jobs", &wish("echo", "https://a.example/")).await;
     assert!(without.json()["detail"].as_str().unwrap().contains("tells no webhooks"), "{}", without.text());
+}
+
+#[tokio::test]
+async fn a_job_that_is_to_be_told_of_is_kept_long_enough() {
+    let body = json!({ "kind": "echo", "webhook": "https://a.example/", "retention": 60 }).to_string();
+    let reply = server().await.post("/v1/jobs", &body).await;
+    assert_eq!((reply.status, &reply.json()["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/retention")));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Dice;
+use crate::{Dice, Tenant};
 
 /// The longest address of a webhook, in bytes.
 pub const WEBHOOK_URL_MAX: usize = 2_048;
@@ -105,11 +105,17 @@ impl Webhook {
         self.events.contains(&WebhookEvent::Ended)
     }
 
-    /// Whom it calls, in small letters: host and port as the address has them. So many calls at once go to one.
+    /// Who is told on whose behalf: the tenant, and the host that it calls, without its port and in small letters. Endpoints
+    /// take turns, and none is told more than a few things at once.
     #[must_use]
-    pub fn endpoint(&self) -> String {
+    pub fn endpoint(&self, tenant: &Tenant) -> String {
         let behind_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);
-        behind_scheme.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
+        let authority = behind_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        format!("{tenant} {}", host.trim_end_matches('.').to_ascii_lowercase())
     }
 }
 
@@ -118,11 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_host_and_port() {
-        let endpoint = |url: &str| Webhook::new(url.to_owned()).endpoint();
-        assert_eq!(endpoint("https://Example.com/a?b#c"), "example.com");
-        assert_eq!(endpoint("http://[::1]:8080?x"), "[::1]:8080");
-        assert_eq!(endpoint("nothing"), "");
+    fn an_endpoint_is_tenant_and_host() {
+        let endpoint = |url: &str| Webhook::new(url.to_owned()).endpoint(&Tenant::default());
+        assert_eq!(endpoint("https://Example.com/a?b#c"), "default example.com");
+        assert_eq!(endpoint("https://example.com.:443/"), "default example.com");
+        assert_eq!(endpoint("http://[::1]:8080?x"), "default [::1]");
+        assert_eq!(endpoint("nothing"), "default ");
     }
 
     #[test]

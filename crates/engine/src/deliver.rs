@@ -11,13 +11,20 @@ use crate::Engine;
 use crate::engine::Parts;
 
 /// How many deliveries are under way at once.
-const DELIVERIES_MAX: usize = 64;
+const DELIVERIES_MAX: usize = 128;
 /// How many of them to one endpoint, so that one which is slow leaves room for others.
 const PER_ENDPOINT_MAX: usize = 10;
+/// An endpoint that has failed so often in a row is told one thing at a time, until it takes one.
+const FAILURES_MAX: u32 = 3;
+/// So many failing endpoints are known at once; of others it is forgotten that they failed.
+const FAILING_MAX: usize = 1_000;
 /// A delivery of which nothing is heard for so long is due again. Longer than any courier takes.
-const UNHEARD_MAX: Duration = Duration::from_secs(60);
-/// How long to wait before looking again when a look gave nothing although there should have been something.
+const UNHEARD_AFTER: Duration = Duration::from_secs(60);
+/// How long to wait before looking again when a look gave nothing although there should have been something, and before a
+/// delivery that failed through no fault of the endpoint is tried again.
 const LOOK_NOT_BEFORE: Duration = Duration::from_secs(1);
+/// How long tries that are under way may take when the engine drains.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How long to wait for a wake-up before looking all the same: other servers may have put something on.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
 /// The longest answer of an endpoint that is noted, in bytes.
@@ -29,12 +36,17 @@ pub const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// Brings what is told of jobs to the endpoints of webhooks.
 #[async_trait]
 pub trait Courier: Send + Sync + 'static {
-    /// Tells the webhook of a job, which has one, of this event: once, and within less than a minute. Gives what the
-    /// endpoint said, in a few words.
+    /// Tells the webhook of a job, which has one, of this event, which has this number in the job's log: once, and within
+    /// less than a minute. Gives what the endpoint said, in a few words.
     ///
     /// # Errors
     /// If the endpoint did not take it.
-    async fn deliver(&self, job: &Job, event: WebhookEvent, secrets: &WebhookSecrets) -> Result<String, Undelivered>;
+    async fn deliver(
+        &self,
+        job: &Job,
+        event: (WebhookEvent, u64),
+        secrets: &WebhookSecrets,
+    ) -> Result<String, Undelivered>;
 }
 
 /// Why an endpoint did not take what it was told.
@@ -52,7 +64,7 @@ impl Engine {
     /// From now on webhooks are told. The first courier that is given counts.
     pub fn deliver_by(&self, courier: Arc<dyn Courier>) {
         if self.0.courier.set(Arc::clone(&courier)).is_ok() {
-            self.0.tasks.spawn_loop(run(Arc::clone(&self.0), courier));
+            self.0.tasks.delivering.spawn(run(Arc::clone(&self.0), courier));
         }
     }
 
@@ -91,76 +103,90 @@ impl Parts {
     }
 }
 
-/// What is under way.
+/// What is under way, and what is known of whom it goes to.
 #[derive(Default)]
-struct UnderWay {
+struct Post {
     tries: JoinSet<Tried>,
     endpoints: HashMap<Id, String>,
+    /// What became of tries, and is still to be noted.
+    ended: Vec<Tried>,
+    /// How often endpoints have failed in a row.
+    failing: HashMap<String, u32>,
+    /// The endpoint that had its turn last.
+    after: String,
 }
 
-/// Brings the ends of jobs to their webhooks as they become due, until the engine stops. What was under way then is due again
-/// when the worker comes back, or after [`UNHEARD_MAX`].
-pub(crate) async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>) {
-    let (mut under_way, mut after) = (UnderWay::default(), String::new());
-    loop {
-        let now = parts.clock.now();
-        let claimed = claim(&parts, &under_way, &mut after, now).await.unwrap_or_else(|error| {
-            if error != StoreError::Stopped {
-                tracing::warn!(%error, "failed to look for webhooks to call; trying again");
-            }
-            DueDeliveries { next_due: Some(now), ..DueDeliveries::default() }
-        });
-        let found = !claimed.due.is_empty();
-        for due in claimed.due {
-            under_way.start(&parts, &courier, due);
-        }
-        let is_full = under_way.tries.len() >= DELIVERIES_MAX;
-        let wait = match claimed.next_due.map(|due| due.since(now)) {
-            Some(Duration::ZERO) if found && !is_full => continue,
-            Some(wait) => wait.max(LOOK_NOT_BEFORE).min(LOOK_AFTER),
-            None => LOOK_AFTER,
-        };
+/// Brings the ends of jobs to their webhooks as they become due, until the engine drains. What is under way then is due again
+/// when the worker comes back.
+async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>) {
+    let mut post = Post::default();
+    while !parts.is_draining() {
+        let wait = post.send(&parts, &courier).await;
         tokio::select! {
-            Some(ended) = under_way.tries.join_next_with_id() => under_way.note(&parts, ended).await,
-            () = parts.hub.deliverer_woken(), if !is_full => {}
-            () = tokio::time::sleep(wait), if !is_full => {}
+            Some(ended) = post.tries.join_next_with_id() => post.note(&parts, ended).await,
+            () = parts.hub.deliverer_woken() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
-}
-
-async fn claim(
-    parts: &Parts,
-    under_way: &UnderWay,
-    after: &mut String,
-    now: Time,
-) -> Result<DueDeliveries, StoreError> {
-    let max = DELIVERIES_MAX.saturating_sub(under_way.tries.len());
-    if max == 0 {
-        return Ok(DueDeliveries::default());
-    }
-    let request = DeliveryRequest {
-        worker: parts.settings.worker.clone(),
-        max,
-        per_endpoint: PER_ENDPOINT_MAX,
-        room: under_way.room(),
-        after: std::mem::take(after),
-        until: now.after(UNHEARD_MAX),
+    let last = async {
+        while let Some(ended) = post.tries.join_next_with_id().await {
+            post.note(&parts, ended).await;
+        }
     };
-    let claimed = parts.store.claim_deliveries(request, now).await?;
-    after.clone_from(&claimed.after);
-    Ok(claimed)
+    let _ = tokio::time::timeout(DRAIN_MAX, last).await;
 }
 
-impl UnderWay {
+impl Post {
+    /// Sends off what is due, as far as there is room; gives how long there will be nothing more.
+    async fn send(&mut self, parts: &Arc<Parts>, courier: &Arc<dyn Courier>) -> Duration {
+        loop {
+            let now = parts.clock.now();
+            let claimed = match self.claim(parts, now).await {
+                Ok(claimed) => claimed,
+                Err(StoreError::Stopped) => return LOOK_AFTER,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to look for webhooks to tell; trying again");
+                    return LOOK_NOT_BEFORE;
+                }
+            };
+            self.after = claimed.after;
+            let found = !claimed.due.is_empty();
+            claimed.due.into_iter().for_each(|due| self.start(parts, courier, due));
+            match claimed.next_due.map(|due| due.since(now)) {
+                Some(Duration::ZERO) if found => {}
+                Some(wait) => return wait.clamp(LOOK_NOT_BEFORE, LOOK_AFTER),
+                None => return LOOK_AFTER,
+            }
+        }
+    }
+
+    async fn claim(&mut self, parts: &Parts, now: Time) -> Result<DueDeliveries, StoreError> {
+        self.note_ended(parts).await?;
+        let max = DELIVERIES_MAX.saturating_sub(self.tries.len());
+        if max == 0 {
+            return Ok(DueDeliveries { after: std::mem::take(&mut self.after), ..DueDeliveries::default() });
+        }
+        let request = DeliveryRequest {
+            worker: parts.settings.worker.clone(),
+            max,
+            per_endpoint: PER_ENDPOINT_MAX,
+            room: self.room(),
+            after: self.after.clone(),
+            until: now.after(UNHEARD_AFTER),
+        };
+        parts.store.claim_deliveries(request, now).await
+    }
+
     fn start(&mut self, parts: &Arc<Parts>, courier: &Arc<dyn Courier>, due: Due) {
         let (parts, courier, endpoint) = (Arc::clone(parts), Arc::clone(courier), due.endpoint.clone());
         let task = self.tries.spawn(async move { attempt(&parts, &*courier, &due).await });
         self.endpoints.insert(task.id(), endpoint);
     }
 
-    /// How many more may be under way to those endpoints to which some are.
+    /// How many more may be under way to those endpoints to which some are, and to those that fail.
     fn room(&self) -> BTreeMap<String, usize> {
-        let mut room = BTreeMap::new();
+        let failing = self.failing.iter().filter(|(_, failures)| **failures >= FAILURES_MAX);
+        let mut room: BTreeMap<String, usize> = failing.map(|(endpoint, _)| (endpoint.clone(), 1)).collect();
         for endpoint in self.endpoints.values() {
             let left = room.entry(endpoint.clone()).or_insert(PER_ENDPOINT_MAX);
             *left = left.saturating_sub(1);
@@ -170,45 +196,75 @@ impl UnderWay {
 
     /// Notes what became of a try, and of all others that have ended meanwhile.
     async fn note(&mut self, parts: &Parts, first: Result<(Id, Tried), JoinError>) {
-        let (mut tried, mut next) = (Vec::new(), Some(first));
+        let mut next = Some(first);
         while let Some(ended) = next {
             // One that panicked is due again after a while.
             let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
-            self.endpoints.remove(&task);
-            tried.extend(ended.ok().map(|(_, tried)| tried));
+            let endpoint = self.endpoints.remove(&task).unwrap_or_default();
+            if let Ok((_, tried)) = ended {
+                self.learn(endpoint, tried.then);
+                self.ended.push(tried);
+            }
             next = self.tries.try_join_next_with_id();
         }
-        if let Err(error) = parts.store.note_deliveries(tried, parts.clock.now()).await
-            && error != StoreError::Stopped
-        {
-            tracing::warn!(%error, "failed to note which webhooks were called; they will be called again");
+        // If it fails, it is noted before more is sent.
+        let _ = self.note_ended(parts).await;
+    }
+
+    async fn note_ended(&mut self, parts: &Parts) -> Result<(), StoreError> {
+        if !self.ended.is_empty() {
+            parts.store.note_deliveries(self.ended.clone(), parts.clock.now()).await?;
+            self.ended.clear();
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, endpoint: String, then: Then) {
+        match then {
+            Then::Delivered => drop(self.failing.remove(&endpoint)),
+            Then::Later(_) => {}
+            Then::Again(_) | Then::GivenUp => {
+                if self.failing.len() >= FAILING_MAX && !self.failing.contains_key(&endpoint) {
+                    self.failing.clear();
+                }
+                *self.failing.entry(endpoint).or_default() += 1;
+            }
         }
     }
 }
 
 async fn attempt(parts: &Parts, courier: &dyn Courier, due: &Due) -> Tried {
-    let result = tell(parts, courier, due).await;
-    let (answer, then) = match result {
-        Ok(answer) => (answer, Then::Delivered),
-        Err(Undelivered { answer, is_final: true, .. }) => (answer, Then::GivenUp),
-        Err(Undelivered { answer, retry_after, .. }) => {
-            let wait = redelivered_after(due.number, retry_after, parts.chance.dice());
-            (answer, wait.map_or(Then::GivenUp, |wait| Then::Again(parts.clock.now().after(wait))))
+    let now = || parts.clock.now();
+    let (answer, then) = match letter(parts, due).await {
+        Ok(Some((job, secrets))) => {
+            match courier.deliver(&job, (WebhookEvent::Ended, job.life.last_seq), &secrets).await {
+                Ok(answer) => (answer, Then::Delivered),
+                Err(Undelivered { answer, is_final: true, .. }) => (answer, Then::GivenUp),
+                Err(Undelivered { answer, retry_after, .. }) => {
+                    let wait = redelivered_after(due.tries + 1, retry_after, parts.chance.dice());
+                    (answer, wait.map_or(Then::GivenUp, |wait| Then::Again(now().after(wait))))
+                }
+            }
         }
+        Ok(None) => ("the job is gone".to_owned(), Then::GivenUp),
+        Err(error) => (error.to_string(), Then::Later(now().after(LOOK_NOT_BEFORE))),
     };
-    if then != Then::Delivered {
-        tracing::warn!(job = %due.job, endpoint = due.endpoint, number = due.number, answer, ?then, "a webhook was not delivered");
+    match then {
+        Then::Delivered => {}
+        Then::GivenUp => tracing::warn!(job = %due.job, endpoint = due.endpoint, answer, "a webhook is given up"),
+        Then::Again(_) | Then::Later(_) => {
+            tracing::debug!(job = %due.job, endpoint = due.endpoint, answer, "a webhook was not told, and will be tried again");
+        }
     }
     parts.stats.told(then);
-    Tried { job: due.job, number: due.number, answer: shortened(answer), then }
+    Tried { job: due.job, claim: due.claim, answer: shortened(answer), then }
 }
 
-async fn tell(parts: &Parts, courier: &dyn Courier, due: &Due) -> Result<String, Undelivered> {
-    let failed = |error: StoreError| Undelivered { answer: error.to_string(), retry_after: None, is_final: false };
-    let gone = || Undelivered { answer: "the job is gone".to_owned(), retry_after: None, is_final: true };
-    let job = parts.store.get(due.job, None).await.map_err(failed)?.ok_or_else(gone)?;
-    let secrets = parts.webhook_secrets(&job.spec.tenant).await.map_err(failed)?;
-    courier.deliver(&job, WebhookEvent::Ended, &secrets).await
+/// What is told, and what it is signed with; `None` if the job is no more.
+async fn letter(parts: &Parts, due: &Due) -> Result<Option<(Job, WebhookSecrets)>, StoreError> {
+    let Some(job) = parts.store.get(due.job, None).await? else { return Ok(None) };
+    let secrets = parts.webhook_secrets(&job.spec.tenant).await?;
+    Ok(Some((job, secrets)))
 }
 
 fn shortened(mut answer: String) -> String {

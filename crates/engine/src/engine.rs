@@ -376,6 +376,8 @@ impl Engine {
             attempts.iter().for_each(|running| running.ask_to_stop(Stop::Draining));
             ended(&parts.tasks.attempts).await;
         }
+        parts.hub.wake_deliverer();
+        ended(&parts.tasks.delivering).await;
         parts.tasks.stop_loops().await;
         parts.hub.close();
         ended(&parts.tasks.passing_on).await;

@@ -82,6 +82,7 @@ impl Counters {
         match then {
             Then::Delivered => deliveries.delivered += 1,
             Then::Again(_) => deliveries.failed += 1,
+            Then::Later(_) => {}
             Then::GivenUp => deliveries.given_up += 1,
         }
     }

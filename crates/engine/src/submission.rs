@@ -13,6 +13,9 @@ const MAX_ATTEMPTS_MAX: u32 = 100;
 /// The longest time-out, delay or retention that a job may ask for: a year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// How long a job with a webhook is kept at least: with it goes what its webhook was not told yet.
+const RETENTION_TOLD_MIN: Duration = Duration::from_secs(3600);
+
 /// A wish for a job. What is left out is chosen by the kind.
 #[derive(Clone, Debug)]
 pub struct Submission {
@@ -85,6 +88,10 @@ impl Submission {
         }
         if retention > DURATION_MAX {
             return Err(invalid("/retention", "retention must be at most 366 days"));
+        }
+        if self.webhook.is_some() && retention < RETENTION_TOLD_MIN {
+            let detail = "a job with a webhook is kept for at least an hour, so that there is time to tell it";
+            return Err(invalid("/retention", detail));
         }
         let run_at = self.run_at.unwrap_or(now).max(now);
         if run_at > now.after(DURATION_MAX) {

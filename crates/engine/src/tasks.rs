@@ -11,6 +11,8 @@ pub(crate) struct Tasks {
     pub(crate) attempts: TaskTracker,
     /// Passes on what happens.
     pub(crate) passing_on: TaskTracker,
+    /// Tells webhooks.
+    pub(crate) delivering: TaskTracker,
     loops: TaskTracker,
     stopped: CancellationToken,
 }

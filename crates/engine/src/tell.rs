@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck_core::{Event, EventBody, Job, Webhook, WebhookEvent};
+use raincheck_core::{Event, EventBody, Job, JobId, Webhook, WebhookEvent};
 use raincheck_store::StoreError;
 use tokio::time::Instant;
 
@@ -36,7 +36,6 @@ async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>, job: Job) {
 
 async fn follow(parts: &Arc<Parts>, courier: &dyn Courier, job: &Job) -> Result<(), StoreError> {
     let Some(webhook) = &job.spec.webhook else { return Ok(()) };
-    let secrets = parts.webhook_secrets(&job.spec.tenant).await?;
     // From its start on, which is the last that happened to it.
     let after = job.life.last_seq.saturating_sub(1);
     let (store, hub) = (Arc::clone(&parts.store), Arc::clone(&parts.hub));
@@ -46,20 +45,24 @@ async fn follow(parts: &Arc<Parts>, courier: &dyn Courier, job: &Job) -> Result<
         if events.is_empty() || events.iter().any(|event| is_over(event, job)) {
             return Ok(());
         }
-        let told: Vec<WebhookEvent> = events.iter().filter_map(of).filter(|of| webhook.events.contains(of)).collect();
-        let began = Instant::now();
-        if let Some(latest) = told.last() {
-            let Some(now) = parts.store.get(job.id, None).await? else { return Ok(()) };
-            if now.life.state.is_final() {
-                return Ok(());
-            }
-            let Ok(_place) = parts.tellings.acquire().await else { return Ok(()) };
-            if let Err(undelivered) = courier.deliver(&now, *latest, &secrets).await {
-                tracing::debug!(job = %job.id, answer = undelivered.answer, "a webhook did not take what is told once");
-            }
+        let told = events.iter().filter_map(|event| Some((of(event)?, event.seq)));
+        if let Some(latest) = told.filter(|(event, _)| webhook.events.contains(event)).last() {
+            let began = Instant::now();
+            tell(parts, courier, job.id, latest).await?;
             tokio::time::sleep_until(began + INTERVAL).await;
         }
     }
+}
+
+/// Tells a webhook how its job stands, unless too many are being told just now, or the job has ended.
+async fn tell(parts: &Parts, courier: &dyn Courier, job: JobId, event: (WebhookEvent, u64)) -> Result<(), StoreError> {
+    let Ok(_place) = parts.tellings.try_acquire() else { return Ok(()) };
+    let Some(now) = parts.store.get(job, None).await?.filter(|job| !job.life.state.is_final()) else { return Ok(()) };
+    let secrets = parts.webhook_secrets(&now.spec.tenant).await?;
+    if let Err(undelivered) = courier.deliver(&now, event, &secrets).await {
+        tracing::debug!(%job, answer = undelivered.answer, "a webhook did not take what is told once");
+    }
+    Ok(())
 }
 
 /// What of a job an event is.

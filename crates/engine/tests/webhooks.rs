@@ -50,8 +50,9 @@ impl Note {
 
 #[async_trait]
 impl Courier for Note {
-    async fn deliver(&self, job: &Job, event: WebhookEvent, _: &WebhookSecrets) -> Answer {
-        let endpoint = job.spec.webhook.as_ref().unwrap().endpoint();
+    async fn deliver(&self, job: &Job, (event, _): (WebhookEvent, u64), _: &WebhookSecrets) -> Answer {
+        let endpoint = job.spec.webhook.as_ref().unwrap().endpoint(&job.spec.tenant);
+        let endpoint = endpoint.split_once(' ').unwrap().1.to_owned();
         self.told.lock().unwrap().push((self.began.elapsed(), endpoint.clone(), job.id, event));
         if let Some(slow) = self.slow.get(&*endpoint) {
             sleep(*slow).await;
@@ -158,6 +159,32 @@ async fn a_slow_endpoint_holds_up_no_other_and_is_called_ten_times_at_once() {
     assert_eq!(to_slow(&courier), 10);
     sleep(Duration::from_secs(14)).await;
     assert_eq!(to_slow(&courier), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_fails_is_told_one_thing_at_a_time() {
+    let mut dead = Note::new(|_| refused(None, false));
+    dead.slow.insert("dead", Duration::from_secs(15));
+    let (fixture, courier) = fixture(dead).await;
+    for _ in 0..100 {
+        submit(&fixture, "https://dead/").await;
+    }
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(courier.told().len(), 11, "ten, and then one");
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(courier.told().len(), 13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_when_the_engine_drains_is_waited_for() {
+    let mut slow = Note::new(taken);
+    slow.slow.insert("slow", Duration::from_secs(3));
+    let (fixture, courier) = fixture(slow).await;
+    submit(&fixture, "https://slow/").await;
+    courier.heard(1).await;
+    fixture.engine.drain(Duration::from_secs(1)).await.unwrap();
+    assert_eq!(courier.began.elapsed().as_secs(), 3);
+    assert_eq!(fixture.engine.stats().deliveries.delivered, 1);
 }
 
 #[tokio::test(start_paused = true)]

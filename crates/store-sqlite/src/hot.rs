@@ -84,7 +84,7 @@ pub(crate) fn write(tables: &mut Tables<'_>, before: &Hot, after: &Hot, events: 
         tables.live.delete(key)?;
         tables.finished.insert(after, outcome)?;
         if let (true, Some(ended_at)) = (after.rules.is_told, after.life.finished_at) {
-            tables.delivery.add(key, ended_at)?;
+            tables.delivery.add(after.id, &after.line.tenant, ended_at)?;
         }
     } else if before.life.lease.is_none() || after.life.lease.is_none() || events.is_empty() != same_log(before, after)
     {

@@ -18,7 +18,7 @@ use crate::fault::unreadable;
 use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::start::Start;
-use crate::table::{api_key, delivery, event};
+use crate::table::{api_key, delivery, event, webhook_secret};
 use crate::work::accept::{Accept, Recall};
 use crate::work::admin::{AddKey, RevokeKey, SetPaused};
 use crate::work::attempt::{AppendNotes, FinishAttempts, Heartbeat};
@@ -251,6 +251,10 @@ impl Store for SqliteStore {
     }
 
     async fn webhook_secrets(&self, tenant: &Tenant, fresh: [u8; 32]) -> Result<WebhookSecrets, StoreError> {
+        let of = tenant.clone();
+        if let Some(known) = self.read(move |connection, _| webhook_secret::get(connection, &of)).await? {
+            return Ok(known);
+        }
         self.write(SetSecret { tenant: tenant.clone(), fresh, overlap: None }).await
     }
 

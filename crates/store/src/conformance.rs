@@ -122,6 +122,7 @@ macro_rules! conformance {
                 every_end_is_told_and_only_to_those_who_want_it,
                 a_delivery_is_tried_until_it_is_settled,
                 what_is_not_heard_of_is_due_again,
+                what_is_never_heard_of_is_given_up,
                 what_a_dead_worker_had_taken_is_due_at_once,
                 a_settled_delivery_can_be_had_again,
                 endpoints_take_turns,

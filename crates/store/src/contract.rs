@@ -110,8 +110,9 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke_key(&self, id: &str, now: Time) -> Result<bool, StoreError>;
 
     /// Takes deliveries that are due: the ends of jobs that webhooks are to be told. A delivery is noted in the transaction
-    /// that ends its job, and is due at once; it is forgotten with the job. Endpoints take turns. Looks at no more than
-    /// [`crate::ENDPOINTS_LOOKED_AT`] of them.
+    /// that ends its job, and is due at once; it is forgotten with the job. Those that are due first come first; where more
+    /// than [`crate::DELIVERIES_LOOKED_AT`] are due, endpoints take turns besides. One that was taken
+    /// [`crate::UNHEARD_MAX`] times in vain is given up.
     async fn claim_deliveries(&self, request: DeliveryRequest, now: Time) -> Result<DueDeliveries, StoreError>;
 
     /// Notes what became of tries. What is known already, or is no more, is passed over.

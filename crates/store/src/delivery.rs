@@ -2,8 +2,14 @@ use std::collections::BTreeMap;
 
 use raincheck_core::{JobId, Time, WorkerId};
 
-/// How many endpoints a store looks at for one claim of deliveries.
-pub const ENDPOINTS_LOOKED_AT: usize = 1_000;
+/// How many deliveries that are due a store looks at for one claim, and how many endpoints besides.
+pub const DELIVERIES_LOOKED_AT: usize = 256;
+
+/// A delivery that was taken so often without a word of what became of it is given up: it is likely what kills whoever takes it.
+pub const UNHEARD_MAX: u32 = 20;
+
+/// What is noted of a delivery that is given up for that.
+pub const UNHEARD: &str = "the server died again and again while it told this";
 
 /// A wish for deliveries to make: the ends of jobs that their webhooks are to be told.
 #[derive(Clone, Debug)]
@@ -16,7 +22,7 @@ pub struct DeliveryRequest {
     pub per_endpoint: usize,
     /// Endpoints for which there is less room, and how much.
     pub room: BTreeMap<String, usize>,
-    /// Begin behind this endpoint, so that all get their turn: the last one of the claim before.
+    /// Where more is due than is looked at, endpoints take turns: begin behind this one, the last of the claim before.
     pub after: String,
     /// When what is given is due again, should nobody say what became of it.
     pub until: Time,
@@ -27,9 +33,9 @@ pub struct DeliveryRequest {
 pub struct DueDeliveries {
     /// These, now taken.
     pub due: Vec<Due>,
-    /// When the next will be due, of the endpoints for which there is room; `now` if there are more already.
+    /// When the next will be due; `now` if more may be due already.
     pub next_due: Option<Time>,
-    /// The endpoint that was looked at last, if there are others behind it.
+    /// The endpoint that had its turn last.
     pub after: String,
 }
 
@@ -40,30 +46,34 @@ pub struct Due {
     pub job: JobId,
     /// Whom to tell.
     pub endpoint: String,
-    /// The number of this try, from 1. What became of it is noted only while it is the last.
-    pub number: u32,
+    /// Grows each time it is taken: what becomes of it is noted only for the last.
+    pub claim: u64,
+    /// How often it was tried before.
+    pub tries: u32,
 }
 
-/// What became of a try.
+/// What became of a delivery that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
     /// The job.
     pub job: JobId,
-    /// The number of the try.
-    pub number: u32,
+    /// See [`Due::claim`].
+    pub claim: u64,
     /// What the endpoint said, in a few words.
     pub answer: String,
     /// What follows.
     pub then: Then,
 }
 
-/// What follows a try.
+/// What follows when a delivery was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// Nothing: it was taken.
+    /// Nothing: the endpoint took it. Noted whenever it is heard.
     Delivered,
-    /// Another, no sooner than this.
+    /// Another try, no sooner than this.
     Again(Time),
+    /// The same try, no sooner than this: the endpoint was not told anything, through no fault of its own.
+    Later(Time),
     /// Nothing: it is given up.
     GivenUp,
 }
@@ -71,7 +81,7 @@ pub enum Then {
 /// How far the delivery of a job's end is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// How often it was tried, or is being tried for the last time.
+    /// How often it was tried, as far as is known.
     pub tries: u32,
     /// Where it stands.
     pub state: DeliveryState,

@@ -24,7 +24,8 @@ pub use contract::{
     IDEMPOTENCY_WINDOW, Idempotency, Limits, ListPage, LogPage, NewJob, QueueStatus, Store, Swept,
 };
 pub use delivery::{
-    Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, ENDPOINTS_LOOKED_AT, Then, Tried, WebhookSecrets,
+    DELIVERIES_LOOKED_AT, Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, Then, Tried, UNHEARD,
+    UNHEARD_MAX, WebhookSecrets,
 };
 pub use error::{Outcome, StoreError};
 pub use idempotency::{IdempotencyIndex, Known};

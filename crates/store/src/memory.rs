@@ -133,7 +133,7 @@ impl Inner {
         }
         let webhook = entry.spec.webhook.as_ref().filter(|webhook| life.state.is_final() && webhook.wants_end());
         if let Some(webhook) = webhook {
-            self.deliveries.add(entry.id, webhook.endpoint(), now);
+            self.deliveries.add(entry.id, webhook.endpoint(&entry.spec.tenant), now);
         }
         let is_told = webhook.is_some();
         changes.extend(events.iter().map(|event| Change { job: entry.id, event: event.clone(), is_told }));

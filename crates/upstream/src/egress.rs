@@ -16,8 +16,6 @@ pub(crate) use network::is_public;
 pub use network::{BadNetwork, Network};
 use resolver::{Reach, Resolver};
 
-/// How long a connection that nobody uses is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// A connection on which nothing is said is asked whether it is there after this, so often, and given up.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
@@ -25,6 +23,15 @@ const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) type Http = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
+/// How connections that nobody uses are kept for the next call.
+#[derive(Clone, Copy)]
+pub(crate) struct Idle {
+    /// How many to each host.
+    pub(crate) max: usize,
+    /// How long.
+    pub(crate) time: Duration,
+}
 
 /// Where connections may go.
 #[derive(Clone, Debug, Default)]
@@ -34,26 +41,26 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// A client that keeps so many idle connections to a host. A host that the operator named may be anywhere; whatever else
+    /// A client that keeps idle connections like this. A host that the operator named may be anywhere; whatever else
     /// is resolved must be a public address or in an allowed network. Addresses that stand in a URL as such are resolved by
     /// nobody: they are to be looked at before.
     ///
     /// # Errors
     /// If the certificates of this machine cannot be read.
-    pub(crate) fn client(&self, host: Option<&str>, connect: Duration, idle_max: usize) -> std::io::Result<Http> {
+    pub(crate) fn client(&self, host: Option<&str>, connect: Duration, idle: Idle) -> std::io::Result<Http> {
         let reach = host.map_or(Reach::Public, |host| Reach::PublicAnd(host.into()));
-        Self::connecting(Resolver::new(reach, self.allow.clone()), connect, idle_max)
+        Self::connecting(Resolver::new(reach, self.allow.clone()), connect, idle)
     }
 
     /// A client that reaches allowed networks alone.
     ///
     /// # Errors
     /// If the certificates of this machine cannot be read.
-    pub(crate) fn private(&self, connect: Duration, idle_max: usize) -> std::io::Result<Http> {
-        Self::connecting(Resolver::new(Reach::Allowed, self.allow.clone()), connect, idle_max)
+    pub(crate) fn private(&self, connect: Duration, idle: Idle) -> std::io::Result<Http> {
+        Self::connecting(Resolver::new(Reach::Allowed, self.allow.clone()), connect, idle)
     }
 
-    fn connecting(resolver: Resolver, connect: Duration, idle_max: usize) -> std::io::Result<Http> {
+    fn connecting(resolver: Resolver, connect: Duration, idle: Idle) -> std::io::Result<Http> {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -66,7 +73,7 @@ impl Egress {
         let tls = HttpsConnectorBuilder::new().with_native_roots()?;
         let connector = tls.https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(idle_max);
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(idle.time).pool_max_idle_per_host(idle.max);
         Ok(builder.build(connector))
     }
 }

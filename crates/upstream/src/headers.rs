@@ -6,8 +6,8 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// Nobody is waited for longer than this, whatever they say.
-const WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// No upstream is waited for longer than this, whatever it says.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// What is left of a limit, and in how long all of it is there again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ fn left(headers: &HeaderMap, remaining: &str, reset: &str, now: Timestamp) -> Op
 }
 
 /// When to come back: `retry-after-ms`, or `Retry-After` in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp, max: Duration) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let millis = text("retry-after-ms").and_then(seconds).map(|millis| millis / 1_000.0);
     let wait = millis.or_else(|| seconds(text("retry-after")?));
@@ -43,7 +43,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         let date = rfc2822::DateTimeParser::new().parse_timestamp(text("retry-after")?).ok()?;
         Some(until(date, now))
     });
-    wait.map(|wait| wait.min(WAIT_MAX))
+    wait.map(|wait| wait.min(max))
 }
 
 fn seconds(text: &str) -> Option<f64> {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_all_its_forms() {
-        let read = |pairs: &[_]| retry_after(&headers(pairs), now());
+        let read = |pairs: &[_]| retry_after(&headers(pairs), now(), WAIT_MAX);
         assert_eq!(read(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
         assert_eq!(read(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
         assert_eq!(read(&[("retry-after", "7"), ("retry-after-ms", "250")]), Some(Duration::from_millis(250)));

@@ -9,17 +9,20 @@ use hyper::http::uri::Scheme;
 use hyper::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 
-use crate::egress::{Http, is_public};
+use crate::egress::{Http, Idle, is_public};
 use crate::{Egress, headers};
 
 /// The longest that telling takes, from the look-up of the name to the end of the answer.
 const TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// So many connections to one host are kept for the next time.
-const IDLE_MAX: usize = 4;
-/// Of an answer so many bytes are read, so that the connection can be used again. They are not looked at.
+/// Hosts are many, and seldom told twice within a few seconds.
+const IDLE: Idle = Idle { max: 2, time: Duration::from_secs(5) };
+/// Of an answer so many bytes are read, and for so long, so that the connection can be used again. They are not looked at.
 const ANSWER_MAX: usize = 16 << 10;
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+/// Nobody is left alone for longer than a day, whatever they ask.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// The ports below 1024 that are called: what listens at others is no HTTP server.
 const LOW_PORTS: [u16; 2] = [80, 443];
 
@@ -30,8 +33,8 @@ pub struct Messenger(Arc<Inner>);
 
 struct Inner {
     egress: Egress,
-    /// Made when something is told for the first time: most servers tell nobody anything. Or why they cannot be made.
-    clients: OnceLock<Result<Clients, String>>,
+    /// Made when something is told for the first time: most servers tell nobody anything.
+    clients: OnceLock<Clients>,
 }
 
 struct Clients {
@@ -43,8 +46,8 @@ struct Clients {
 
 impl Clients {
     fn new(egress: &Egress) -> std::io::Result<Self> {
-        let public = egress.client(None, CONNECT_MAX, IDLE_MAX)?;
-        Ok(Self { public, private: egress.private(CONNECT_MAX, IDLE_MAX)? })
+        let public = egress.client(None, CONNECT_MAX, IDLE)?;
+        Ok(Self { public, private: egress.private(CONNECT_MAX, IDLE)? })
     }
 }
 
@@ -85,9 +88,16 @@ impl Messenger {
         if uri.port_u16().is_some_and(|port| port < 1024 && !LOW_PORTS.contains(&port)) {
             return Err("its port should be 80, 443 or from 1024".to_owned());
         }
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let allow = "the operator may allow its network in [egress]";
+        if is_plain && self.0.egress.allow.is_empty() {
+            return Err(format!("in plain HTTP only allowed networks are called: use https://, or {allow}"));
+        }
+        let in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let literal = in_brackets.unwrap_or(host).parse::<IpAddr>();
+        if in_brackets.is_some() && literal.is_err() {
+            return Err("its host is no address".to_owned());
+        }
         if literal.is_ok_and(|address| !self.may_call(address, is_plain)) {
-            let allow = "the operator may allow its network in [egress]";
             return Err(if is_plain {
                 format!("in plain HTTP only allowed networks are called: use https://, or {allow}")
             } else {
@@ -102,16 +112,22 @@ impl Messenger {
         self.0.egress.allow.iter().any(|network| network.contains(address)) || (!is_plain && is_public(address))
     }
 
+    fn clients(&self) -> Result<&Clients, String> {
+        if let Some(clients) = self.0.clients.get() {
+            return Ok(clients);
+        }
+        let made = Clients::new(&self.0.egress);
+        let made = made.map_err(|error| format!("this machine's certificates cannot be read: {error}"))?;
+        Ok(self.0.clients.get_or_init(|| made))
+    }
+
     /// Posts a body to an address, once.
     ///
     /// # Errors
     /// Why there is no answer.
     pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answered, String> {
         let uri = self.address(url)?;
-        let clients = self.0.clients.get_or_init(|| {
-            Clients::new(&self.0.egress).map_err(|error| format!("this machine's certificates cannot be read: {error}"))
-        });
-        let Clients { public, private } = clients.as_ref().map_err(Clone::clone)?;
+        let Clients { public, private } = self.clients()?;
         let http = if uri.scheme() == Some(&Scheme::HTTP) { private } else { public };
         let mut request = hyper::Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
@@ -119,14 +135,14 @@ impl Messenger {
         *request.headers_mut() = headers;
         let exchange = async {
             let response = http.request(request).await.map_err(|error| crate::send::cause(&error))?;
-            let (status, now) = (response.status(), Timestamp::now());
-            let retry_after = headers::retry_after(response.headers(), now);
-            // What it says besides, or that it does not get to its end, changes nothing.
-            let _ = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-            Ok(Answered { status, retry_after })
+            let retry_after = headers::retry_after(response.headers(), Timestamp::now(), RETRY_AFTER_MAX);
+            Ok((Answered { status: response.status(), retry_after }, response.into_body()))
         };
         let late = |_| Err(format!("there was no answer within {} s", TIME_MAX.as_secs()));
-        tokio::time::timeout(TIME_MAX, exchange).await.unwrap_or_else(late)
+        let (answered, body) = tokio::time::timeout(TIME_MAX, exchange).await.unwrap_or_else(late)?;
+        // What it says besides, or that it does not get to its end, changes nothing.
+        let _ = tokio::time::timeout(ANSWER_TIME_MAX, Limited::new(body, ANSWER_MAX).collect()).await;
+        Ok(answered)
     }
 }
 
@@ -146,7 +162,7 @@ mod tests {
             "https://hooks.example/a?b=c",
             "https://1.1.1.1:8443/",
             "https://[2606:4700::1111]/",
-            "http://hooks.example/",
+            "https://hooks.example.:443/",
         ] {
             assert!(messenger.address(good).is_ok(), "{good}");
         }
@@ -163,6 +179,8 @@ mod tests {
             "https://[::ffff:10.0.0.1]/",
             "https://169.254.169.254/latest/meta-data",
             "http://1.1.1.1/",
+            "http://hooks.example/",
+            "https://[::1%251]/",
             "https://a b/",
         ] {
             assert!(messenger.address(bad).is_err(), "{bad}");

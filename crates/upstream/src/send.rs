@@ -11,12 +11,12 @@ use raincheck_core::gate::Fault;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::egress::Http;
+use crate::egress::{Http, Idle};
 use crate::gate::{End, Permit};
 use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers};
 
-/// How many connections that nobody uses are kept, for each upstream.
-const IDLE_MAX: usize = 64;
+/// How connections that nobody uses are kept, for each upstream.
+const IDLE: Idle = Idle { max: 64, time: Duration::from_secs(90) };
 /// Of a refusal so many bytes are read.
 const REFUSAL_MAX: usize = 64 << 10;
 
@@ -88,7 +88,7 @@ impl Request {
 impl Upstream {
     pub(crate) fn new(name: String, config: UpstreamConfig, egress: &Egress) -> std::io::Result<Self> {
         let host = config.base_url.host().unwrap_or_default();
-        let http = egress.client(Some(host), config.patience.connect, IDLE_MAX)?;
+        let http = egress.client(Some(host), config.patience.connect, IDLE)?;
         Ok(Self { name, config, http })
     }
 
@@ -172,7 +172,7 @@ impl Route {
         let (requests, tokens) = headers::limits(response.headers(), now);
         self.gate.observe(requests, tokens);
         if response.status().as_u16() >= 400 {
-            let retry_after = headers::retry_after(response.headers(), now);
+            let retry_after = headers::retry_after(response.headers(), now, headers::WAIT_MAX);
             return Err(self.refused(permit, response, retry_after, patience.gap).await);
         }
         let (parts, body) = response.into_parts();

@@ -72,8 +72,9 @@ pub(crate) async fn submit(
 ) -> Result<Submitted, ApiError> {
     wish.check()?;
     // The input and not the body: two paths may take the same body.
-    let told = wish.webhook.as_ref().map_or("", |webhook| &*webhook.url);
-    let idempotency = key.single(tenant, format!("{} {told} {}", wish.kind, wish.input.as_str()).as_bytes());
+    let told = wish.webhook.as_ref().map(|webhook| Json::from_value(webhook).unwrap_or_default());
+    let told = told.as_ref().map(|webhook| format!("{} ", webhook.as_str())).unwrap_or_default();
+    let idempotency = key.single(tenant, format!("{} {told}{}", wish.kind, wish.input.as_str()).as_bytes());
     let mut labels: Labels = wish.labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     labels.insert(DOOR.to_owned(), wish.door.to_owned());
     let submission = Submission {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
@@ -17,6 +18,8 @@ use crate::{fal, replicate};
 
 /// A result of more bytes is left out of what Raincheck's own webhooks are told; it is read where `links.result` says.
 const RESULT_MAX: usize = 256 << 10;
+/// A result of more bytes is left out of what other dialects' webhooks are told.
+const DIALECT_RESULT_MAX: usize = 4 << 20;
 /// Who calls.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("raincheck/", env!("CARGO_PKG_VERSION")));
 
@@ -50,7 +53,12 @@ impl Post {
 
 #[async_trait]
 impl Courier for Post {
-    async fn deliver(&self, job: &Job, event: WebhookEvent, secrets: &WebhookSecrets) -> Result<String, Undelivered> {
+    async fn deliver(
+        &self,
+        job: &Job,
+        (event, seq): (WebhookEvent, u64),
+        secrets: &WebhookSecrets,
+    ) -> Result<String, Undelivered> {
         let failed = |answer: String| Undelivered { answer, retry_after: None, is_final: false };
         let (Some(api), Some(webhook)) = (self.api.upgrade(), &job.spec.webhook) else {
             return Err(failed("the server is stopping".to_owned()));
@@ -58,12 +66,12 @@ impl Courier for Post {
         let now = api.engine.clock().now();
         let letter = match webhook.form {
             WebhookForm::Native => Ok(native(job, event, now)),
-            WebhookForm::Fal => Ok(of_fal(job, secrets, now)),
-            WebhookForm::Replicate => of_replicate(&api, job, &webhook.base).await,
+            WebhookForm::Fal => Ok(of_fal(&within(job, DIALECT_RESULT_MAX), secrets, now)),
+            WebhookForm::Replicate => of_replicate(&api, &within(job, DIALECT_RESULT_MAX), &webhook.base).await,
         };
         let Letter { body, mut headers } = letter.map_err(|error| failed(error.to_string()))?;
         // The same for every try of the same event of a job, so that a receiver can tell what it has had before.
-        let id = format!("evt_{}_{}", dialect::hex(job.id), job.life.last_seq);
+        let id = format!("evt_{}_{}", dialect::hex(job.id), seq);
         headers.extend(sign::standard(&id, &body, secrets, now));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, USER_AGENT);
@@ -82,15 +90,18 @@ fn told(answer: Result<Answered, String>) -> Result<String, Undelivered> {
     }
 }
 
-fn native(job: &Job, event: WebhookEvent, now: Time) -> Letter {
-    let told;
-    let job = match &job.outcome {
-        Some(Outcome::Completed(result)) if result.as_str().len() > RESULT_MAX => {
-            told = Job { outcome: None, ..job.clone() };
-            &told
+/// The job without its result, if that has more bytes than this.
+fn within(job: &Job, max: usize) -> Cow<'_, Job> {
+    match &job.outcome {
+        Some(Outcome::Completed(result)) if result.as_str().len() > max => {
+            Cow::Owned(Job { outcome: None, ..job.clone() })
         }
-        _ => job,
-    };
+        _ => Cow::Borrowed(job),
+    }
+}
+
+fn native(job: &Job, event: WebhookEvent, now: Time) -> Letter {
+    let job = within(job, RESULT_MAX);
     // Which time it is must not change what is said, for every try says the same.
     let at = job.life.finished_at.unwrap_or(now);
     let what = match event {
@@ -99,7 +110,7 @@ fn native(job: &Job, event: WebhookEvent, now: Time) -> Letter {
         WebhookEvent::Output => "job.output".to_owned(),
         WebhookEvent::Progress => "job.progress".to_owned(),
     };
-    let notes = Notes { what, timestamp: at, data: JobView::without_place(job, at) };
+    let notes = Notes { what, timestamp: at, data: JobView::without_place(&job, at) };
     Letter { body: Json::from_value(&notes).unwrap_or_default().as_str().to_owned().into(), headers: HeaderMap::new() }
 }
 

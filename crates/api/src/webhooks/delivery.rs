@@ -102,7 +102,10 @@ async fn view(api: &Api, job: &Job) -> Result<DeliveryView, ApiError> {
 }
 
 fn url(job: &Job) -> Result<String, ApiError> {
-    let webhook = job.spec.webhook.as_ref();
-    let none = || ApiError::new(ProblemType::NO_WEBHOOK, "the job was submitted without a webhook");
-    webhook.map(|webhook| webhook.url.clone()).ok_or_else(none)
+    let none = |detail: &'static str| ApiError::new(ProblemType::NO_WEBHOOK, detail);
+    match &job.spec.webhook {
+        Some(webhook) if webhook.wants_end() => Ok(webhook.url.clone()),
+        Some(_) => Err(none("the webhook of the job is not told of its end: it asked for other events only")),
+        None => Err(none("the job was submitted without a webhook")),
+    }
 }

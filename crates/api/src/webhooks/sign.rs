@@ -28,11 +28,12 @@ pub(super) fn standard(id: &str, body: &[u8], secrets: &WebhookSecrets, now: Tim
 }
 
 /// The headers by which those who verify FAL's webhooks do so: the signature is of the request's id, the user's, the time and
-/// the hash of the body, with the key that [`fal_key`] tells.
+/// the hash of the body, with a key that [`fal_key`] tells: as long as a replaced secret signs, with that one's, because
+/// receivers keep the keys that they know for a day.
 pub(super) fn fal(request: &str, user: &str, body: &[u8], secrets: &WebhookSecrets, now: Time) -> HeaderMap {
     let seconds = now.as_millis().div_euclid(1_000).to_string();
     let message = format!("{request}\n{user}\n{seconds}\n{}", hex(&Sha256::digest(body)));
-    let signature = key_pair(&secrets.current).map(|pair| hex(pair.sign(message.as_bytes()).as_ref()));
+    let signature = secrets.at(now).last().and_then(key_pair).map(|pair| hex(pair.sign(message.as_bytes()).as_ref()));
     headers([
         ("x-fal-webhook-request-id", request.to_owned()),
         ("x-fal-webhook-user-id", user.to_owned()),
@@ -104,7 +105,7 @@ mod tests {
         let text = headers["x-fal-webhook-signature"].to_str().unwrap();
         let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
         let signature: Vec<u8> = (0..text.len()).step_by(2).map(byte).collect();
-        let key = fal_key(&secrets().current).unwrap();
+        let key = fal_key(&secrets().previous.unwrap().0).unwrap();
         let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(key).unwrap();
         UnparsedPublicKey::new(&ED25519, key).verify(message.as_bytes(), &signature).unwrap();
     }

@@ -52,7 +52,7 @@ struct Post {
 
 #[async_trait]
 impl Courier for Post {
-    async fn deliver(&self, job: &Job, _: WebhookEvent, _: &WebhookSecrets) -> Result<String, Undelivered> {
+    async fn deliver(&self, job: &Job, _: (WebhookEvent, u64), _: &WebhookSecrets) -> Result<String, Undelivered> {
         let (time, fails) = {
             let mut random = self.random.lock().unwrap();
             (short_time(&mut random, 10_000), random.random_bool(self.link.fault_rate() / 4.0))

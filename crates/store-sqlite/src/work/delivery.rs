@@ -1,5 +1,9 @@
+use std::collections::HashMap;
+
 use raincheck_core::{JobId, Tenant, Time};
-use raincheck_store::{DeliveryRequest, Due, DueDeliveries, ENDPOINTS_LOOKED_AT, Tried, WebhookSecrets};
+use raincheck_store::{
+    DELIVERIES_LOOKED_AT, DeliveryRequest, Due, DueDeliveries, Tried, UNHEARD, UNHEARD_MAX, WebhookSecrets,
+};
 
 use crate::fault::Fault;
 use crate::table::delivery::Pending;
@@ -13,53 +17,80 @@ pub(crate) struct ClaimDeliveries {
     pub(crate) now: Time,
 }
 
+/// A claim in the making.
+struct Taking<'r> {
+    request: &'r DeliveryRequest,
+    now: Time,
+    /// How many were taken for each endpoint.
+    taken: HashMap<String, usize>,
+    due: Vec<Due>,
+    after: String,
+}
+
 impl Work for ClaimDeliveries {
     type Answer = DueDeliveries;
 
     fn run(&self, writer: &mut Writer<'_>) -> Result<DueDeliveries, Fault> {
         let Self { request, now } = self;
-        let mut claimed = DueDeliveries { after: request.after.clone(), ..DueDeliveries::default() };
-        // Behind the one that was last, and then from the first to that one.
+        let after = request.after.clone();
+        let mut taking = Taking { request, now: *now, taken: HashMap::new(), due: Vec::new(), after };
+        let first = writer.tables.delivery.due(*now, DELIVERIES_LOOKED_AT)?;
+        let is_all = first.len() < DELIVERIES_LOOKED_AT;
+        for pending in first {
+            taking.take(pending, writer)?;
+        }
+        if !is_all {
+            taking.take_turns(writer)?;
+        }
+        let next_due = if taking.is_full() { Some(*now) } else { writer.tables.delivery.next_due(*now)? };
+        Ok(DueDeliveries { due: taking.due, next_due, after: taking.after })
+    }
+}
+
+impl Taking<'_> {
+    fn is_full(&self) -> bool {
+        self.due.len() >= self.request.max
+    }
+
+    /// How many more may be taken for an endpoint.
+    fn room(&self, endpoint: &str) -> usize {
+        let room = self.request.room.get(endpoint).copied().unwrap_or(self.request.per_endpoint);
+        let left = self.request.max.saturating_sub(self.due.len());
+        room.saturating_sub(self.taken.get(endpoint).copied().unwrap_or(0)).min(left)
+    }
+
+    /// Takes a delivery, if there is room for it.
+    fn take(&mut self, pending: Pending, writer: &mut Writer<'_>) -> Result<(), Fault> {
+        let Pending { job, endpoint, claim, unheard, tries } = pending;
+        if self.room(&endpoint) == 0 {
+            return Ok(());
+        }
+        if unheard >= UNHEARD_MAX {
+            return Ok(writer.tables.delivery.give_up(job.key(), UNHEARD, self.now)?);
+        }
+        writer.tables.delivery.take(job.key(), &self.request.worker, self.request.until)?;
+        *self.taken.entry(endpoint.clone()).or_default() += 1;
+        self.due.push(Due { job, endpoint, claim: claim + 1, tries });
+        Ok(())
+    }
+
+    /// Lets endpoints have their turns: those behind the one that had the last, and then those from the first to that one.
+    fn take_turns(&mut self, writer: &mut Writer<'_>) -> Result<(), Fault> {
         let mut is_behind = true;
-        for looked in 0.. {
-            let mut next = writer.tables.delivery.next_endpoint(&claimed.after)?;
+        for _ in 0..DELIVERIES_LOOKED_AT {
+            let mut next = writer.tables.delivery.next_endpoint(&self.after)?;
             if is_behind && next.is_none() {
                 is_behind = false;
                 next = writer.tables.delivery.next_endpoint("")?;
             }
-            let Some(endpoint) = next.filter(|next| is_behind || *next <= request.after) else { break };
-            if looked == ENDPOINTS_LOOKED_AT || claimed.due.len() >= request.max {
-                claimed.next_due = Some(*now);
+            let Some(endpoint) = next.filter(|next| is_behind || *next <= self.request.after) else { break };
+            if self.is_full() {
                 break;
             }
-            let room = request.room.get(&endpoint).copied().unwrap_or(request.per_endpoint);
-            if room > 0 {
-                let max = room.min(request.max - claimed.due.len());
-                writer.claim_deliveries_of(&endpoint, max, request, *now, &mut claimed)?;
+            for pending in writer.tables.delivery.due_of(&endpoint, self.now, self.room(&endpoint))? {
+                self.take(pending, writer)?;
             }
-            claimed.after = endpoint;
-        }
-        Ok(claimed)
-    }
-}
-
-impl Writer<'_> {
-    fn claim_deliveries_of(
-        &mut self,
-        endpoint: &str,
-        max: usize,
-        request: &DeliveryRequest,
-        now: Time,
-        claimed: &mut DueDeliveries,
-    ) -> Result<(), Fault> {
-        let first = self.tables.delivery.pending(endpoint, max)?;
-        for Pending { job, due_at, tries } in first {
-            if due_at > now {
-                claimed.next_due = Some(claimed.next_due.map_or(due_at, |next| next.min(due_at)));
-                break;
-            }
-            self.tables.delivery.take(job.key(), &request.worker, request.until)?;
-            claimed.due.push(Due { job, endpoint: endpoint.to_owned(), number: tries + 1 });
+            self.after = endpoint;
         }
         Ok(())
     }

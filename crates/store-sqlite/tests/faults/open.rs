@@ -35,6 +35,27 @@ async fn a_newer_schema_is_refused() {
     assert!(Keys::open(directory.path()).is_err());
 }
 
+/// As a server left it that knew no webhooks.
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_and_nothing_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let Some(Acceptance::New(job)) = accept(&store, 1).await.unwrap().pop() else { panic!("not new") };
+    drop(store);
+    for old in [
+        "DROP TABLE delivery",
+        "DROP TABLE webhook_secret",
+        "ALTER TABLE accepted DROP COLUMN webhook",
+        "PRAGMA user_version = 2",
+    ] {
+        sql(directory.path(), old);
+    }
+    let store = open(directory.path()).await;
+    assert_eq!(store.get(job.id, None).await.unwrap(), Some(job));
+    let tenant = "default".parse().unwrap();
+    assert_eq!(store.webhook_secrets(&tenant, [7; 32]).await.unwrap().current, [7; 32]);
+}
+
 #[tokio::test]
 async fn the_database_of_another_program_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();

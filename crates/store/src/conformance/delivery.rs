@@ -6,8 +6,8 @@ use std::time::Duration;
 use raincheck_core::{Job, JobId, Retry, Spec, Tenant, Time, Webhook, WebhookEvent};
 
 use super::Backend;
-use super::world::{START, World, completed, failed, spec, worker};
-use crate::{Delivery, DeliveryRequest, DeliveryState, Due, Then, Tried};
+use super::world::{START, World, completed, failed, new, spec, worker};
+use crate::{DELIVERIES_LOOKED_AT, Delivery, DeliveryRequest, DeliveryState, Due, Then, Tried, UNHEARD, UNHEARD_MAX};
 
 /// How long a delivery that was taken is not given again.
 const UNTIL: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ async fn take(world: &World) -> Vec<Due> {
 }
 
 async fn note(world: &World, due: &Due, then: Then) {
-    let tried = Tried { job: due.job, number: due.number, answer: "it said so".into(), then };
+    let tried = Tried { job: due.job, claim: due.claim, answer: "it said so".into(), then };
     world.store.note_deliveries(vec![tried], world.now).await.unwrap();
 }
 
@@ -53,9 +53,9 @@ pub async fn the_end_of_a_job_is_due_with_it(backend: &dyn Backend) {
     assert_eq!(heard, [false, false, true]);
     let pending = |tries, at| Some(Delivery { tries, state: DeliveryState::Pending(at), last: None });
     assert_eq!(delivery(&world, job.id).await, pending(0, world.now));
-    let due = Due { job: job.id, endpoint: "hooks.example:8443".into(), number: 1 };
+    let due = Due { job: job.id, endpoint: "default hooks.example".into(), claim: 1, tries: 0 };
     assert_eq!(take(&world).await, [due]);
-    assert_eq!(delivery(&world, job.id).await, pending(1, world.now.after(UNTIL)));
+    assert_eq!(delivery(&world, job.id).await, pending(0, world.now.after(UNTIL)));
     assert_eq!(take(&world).await, []);
 }
 
@@ -94,11 +94,15 @@ pub async fn a_delivery_is_tried_until_it_is_settled(backend: &dyn Backend) {
     assert_eq!((none_yet.due, none_yet.next_due), (vec![], Some(again_at)));
     world.pass(Duration::from_secs(5));
     let second = take(&world).await.remove(0);
-    assert_eq!(second.number, 2);
+    assert_eq!((second.claim, second.tries), (2, 1));
     // What is heard of the first try comes too late.
     note(&world, &due, Then::GivenUp).await;
-    note(&world, &second, Then::Delivered).await;
-    note(&world, &second, Then::Again(world.now)).await;
+    // And that the endpoint could not be told anything does not count.
+    note(&world, &second, Then::Later(world.now)).await;
+    let third = take(&world).await.remove(0);
+    assert_eq!((third.claim, third.tries), (3, 1));
+    note(&world, &third, Then::Delivered).await;
+    note(&world, &third, Then::Again(world.now)).await;
     let settled = Delivery { tries: 2, state: DeliveryState::Delivered, last: Some((world.now, "it said so".into())) };
     assert_eq!(delivery(&world, job).await, Some(settled));
     world.pass(UNTIL);
@@ -109,9 +113,26 @@ pub async fn a_delivery_is_tried_until_it_is_settled(backend: &dyn Backend) {
 pub async fn what_is_not_heard_of_is_due_again(backend: &dyn Backend) {
     let mut world = World::new(backend).await;
     ended(&world, "https://a.example/").await;
-    assert_eq!(take(&world).await[0].number, 1);
+    let first = take(&world).await.remove(0);
     world.pass(UNTIL);
-    assert_eq!(take(&world).await[0].number, 2);
+    let again = take(&world).await.remove(0);
+    assert_eq!((first.claim, again.claim, again.tries), (1, 2, 0), "and it costs the endpoint no try");
+    // The first was only late, and had been taken by the endpoint.
+    note(&world, &first, Then::Delivered).await;
+    assert_eq!(delivery(&world, first.job).await.unwrap().state, DeliveryState::Delivered);
+}
+
+/// It is likely what kills whoever takes it.
+pub async fn what_is_never_heard_of_is_given_up(backend: &dyn Backend) {
+    let mut world = World::new(backend).await;
+    let job = ended(&world, "https://a.example/").await.id;
+    for claim in 1..=UNHEARD_MAX {
+        assert_eq!(take(&world).await[0].claim, u64::from(claim));
+        world.pass(UNTIL);
+    }
+    assert_eq!(take(&world).await, []);
+    let given_up = delivery(&world, job).await.unwrap();
+    assert_eq!((given_up.state, given_up.last.unwrap().1.as_str()), (DeliveryState::GivenUp, UNHEARD));
 }
 
 /// As its leases lapse.
@@ -126,7 +147,7 @@ pub async fn what_a_dead_worker_had_taken_is_due_at_once(backend: &dyn Backend) 
     assert_eq!(take(&world).await, []);
     world.store.worker_died(&worker("w1"), world.now).await.unwrap();
     let again = take(&world).await;
-    assert_eq!((again.len(), again[0].job, again[0].number), (1, taken[1].job, 2));
+    assert_eq!((again.len(), again[0].job, again[0].claim), (1, taken[1].job, 2));
 }
 
 /// By whoever may see the job.
@@ -139,7 +160,7 @@ pub async fn a_settled_delivery_can_be_had_again(backend: &dyn Backend) {
     assert!(!world.store.deliver_again(job, Some(&stranger), world.now).await.unwrap());
     assert_eq!(world.store.delivery(job, Some(&stranger)).await.unwrap(), None);
     assert!(world.store.deliver_again(job, Some(&owner), world.now).await.unwrap());
-    assert_eq!(take(&world).await, [due]);
+    assert_eq!(take(&world).await, [Due { claim: 2, ..due }]);
     let silent = world.submit(spec()).await.id;
     assert!(!world.store.deliver_again(silent, None, world.now).await.unwrap());
 }
@@ -147,21 +168,21 @@ pub async fn a_settled_delivery_can_be_had_again(backend: &dyn Backend) {
 /// One that is slow holds up no other, and one with much to hear does not keep the others from hearing.
 pub async fn endpoints_take_turns(backend: &dyn Backend) {
     let world = World::new(backend).await;
-    for url in ["https://a.example/", "https://a.example/", "https://a.example/", "https://b.example/"] {
-        ended(&world, url).await;
+    world.accept_all((0..DELIVERIES_LOOKED_AT).map(|_| new(told_at("https://a.example/"))).collect()).await;
+    world.accept_all(["b", "c"].map(|name| new(told_at(&format!("https://{name}.example/")))).into()).await;
+    for claimed in world.claim(1_000).await {
+        world.finish(&claimed.job, completed()).await.unwrap();
     }
     let claim = async |request: DeliveryRequest| world.store.claim_deliveries(request, world.now).await.unwrap();
     let endpoints = |due: &[Due]| due.iter().map(|due| due.endpoint.clone()).collect::<Vec<_>>();
-    let first = claim(DeliveryRequest { max: 1, ..request(&world) }).await;
-    assert_eq!((endpoints(&first.due), &*first.after), (vec!["a.example".to_owned()], "a.example"));
-    assert_eq!(first.next_due, Some(world.now), "there is more");
-    let second = claim(DeliveryRequest { max: 1, after: first.after, ..request(&world) }).await;
-    assert_eq!(endpoints(&second.due), ["b.example"]);
-    let full = DeliveryRequest { room: [("a.example".to_owned(), 0)].into(), ..request(&world) };
-    let none = claim(full).await;
-    assert_eq!((none.due, none.next_due), (vec![], Some(world.now.after(UNTIL))), "only b.example's own is waited for");
-    let rest = claim(DeliveryRequest { per_endpoint: 1, ..request(&world) }).await;
-    assert_eq!(endpoints(&rest.due), ["a.example"]);
+    let first = claim(DeliveryRequest { max: 2, per_endpoint: 1, ..request(&world) }).await;
+    assert_eq!(endpoints(&first.due), ["default a.example", "default b.example"]);
+    assert_eq!((first.next_due, &*first.after), (Some(world.now), "default b.example"), "there is more");
+    let full = [("default a.example".to_owned(), 0)];
+    let other = claim(DeliveryRequest { room: full.into(), after: first.after, ..request(&world) }).await;
+    assert_eq!(endpoints(&other.due), ["default c.example"]);
+    let rest = claim(request(&world)).await;
+    assert_eq!(rest.due.len(), 100);
 }
 
 /// Nothing of it is left.
@@ -197,5 +218,5 @@ pub async fn what_was_due_is_due_after_a_restart(backend: &dyn Backend) {
     let world = World::new(backend).await;
     let job = ended(&world, "https://a.example/").await.id;
     let world = world.reopened(backend).await;
-    assert_eq!(take(&world).await, [Due { job, endpoint: "a.example".into(), number: 1 }]);
+    assert_eq!(take(&world).await, [Due { job, endpoint: "default a.example".into(), claim: 1, tries: 0 }]);
 }

@@ -246,7 +246,7 @@ impl Run {
             worker,
             max: upto(5),
             per_endpoint: upto(4),
-            room: [("y".to_owned(), upto(3))].into(),
+            room: [("default y".to_owned(), upto(3))].into(),
             after: self.endpoint.clone(),
             until: self.now.after(Duration::from_secs(3)),
         };
@@ -257,13 +257,14 @@ impl Run {
 
     async fn note_delivery(&mut self) {
         let recent = self.taken.len().saturating_sub(6);
-        let Some(Due { job, number, .. }) = self.chance.of(&self.taken[recent..]).cloned() else { return };
-        let then = match self.chance.below(3) {
+        let Some(Due { job, claim, .. }) = self.chance.of(&self.taken[recent..]).cloned() else { return };
+        let then = match self.chance.below(4) {
             0 => Then::Delivered,
+            3 => Then::Later(self.now.after(Duration::from_millis(self.chance.below(3_000)))),
             1 => Then::Again(self.now.after(Duration::from_millis(self.chance.below(3_000)))),
             _ => Then::GivenUp,
         };
-        let tried = Tried { job, number, answer: "said".into(), then };
+        let tried = Tried { job, claim, answer: "said".into(), then };
         both!(self, store => store.note_deliveries(vec![tried.clone()], self.now));
         if self.chance.one_in(4) {
             both!(self, store => store.deliver_again(job, None, self.now));

@@ -3,14 +3,19 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use raincheck_core::{JobId, JobKey, Time, WorkerId};
 
-use crate::{Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, ENDPOINTS_LOOKED_AT, Then, Tried};
+use crate::{
+    DELIVERIES_LOOKED_AT, Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, Then, Tried, UNHEARD,
+    UNHEARD_MAX,
+};
 
 /// The ends of jobs that webhooks are to be told, and those that were.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     all: BTreeMap<JobKey, Entry>,
-    /// Those that are pending, by endpoint and when they are due.
-    pending: BTreeMap<String, BTreeSet<(Time, JobKey)>>,
+    /// Those that are pending, by when they are due.
+    pending: BTreeSet<(Time, JobKey)>,
+    /// The same by endpoint.
+    by_endpoint: BTreeMap<String, BTreeSet<(Time, JobKey)>>,
 }
 
 #[derive(Debug)]
@@ -18,6 +23,9 @@ struct Entry {
     job: JobId,
     endpoint: String,
     delivery: Delivery,
+    claim: u64,
+    /// How often it was taken since something was heard of it.
+    unheard: u32,
     /// Who has taken it and not said yet what became of it.
     taken_by: Option<WorkerId>,
 }
@@ -25,9 +33,10 @@ struct Entry {
 impl Deliveries {
     /// The end of this job is to be told, from now on.
     pub(super) fn add(&mut self, job: JobId, endpoint: String, now: Time) {
-        let delivery = Delivery { tries: 0, state: DeliveryState::Pending(now), last: None };
-        self.pending.entry(endpoint.clone()).or_default().insert((now, job.key()));
-        self.all.insert(job.key(), Entry { job, endpoint, delivery, taken_by: None });
+        let delivery = Delivery { tries: 0, state: DeliveryState::GivenUp, last: None };
+        let entry = Entry { job, endpoint, delivery, claim: 0, unheard: 0, taken_by: None };
+        self.all.insert(job.key(), entry);
+        self.settle(job.key(), DeliveryState::Pending(now));
     }
 
     pub(super) fn get(&self, key: JobKey) -> Option<&Delivery> {
@@ -42,21 +51,26 @@ impl Deliveries {
     /// From the first try; whether there is anything to deliver.
     pub(super) fn again(&mut self, key: JobKey, now: Time) -> bool {
         self.settle(key, DeliveryState::Pending(now));
-        self.all.get_mut(&key).map(|entry| entry.delivery.tries = 0).is_some()
+        let Some(entry) = self.all.get_mut(&key) else { return false };
+        (entry.delivery.tries, entry.unheard) = (0, 0);
+        true
     }
 
     pub(super) fn note(&mut self, tried: Tried, now: Time) {
         let Some(entry) = self.all.get_mut(&tried.job.key()).filter(|entry| entry.job == tried.job) else { return };
         let is_pending = matches!(entry.delivery.state, DeliveryState::Pending(_));
-        if !is_pending || entry.delivery.tries != tried.number {
+        let is_late = !is_pending || entry.claim != tried.claim;
+        if entry.delivery.state == DeliveryState::Delivered || (is_late && tried.then != Then::Delivered) {
             return;
         }
-        entry.delivery.last = Some((now, tried.answer));
         let state = match tried.then {
             Then::Delivered => DeliveryState::Delivered,
-            Then::Again(at) => DeliveryState::Pending(at),
+            Then::Again(at) | Then::Later(at) => DeliveryState::Pending(at),
             Then::GivenUp => DeliveryState::GivenUp,
         };
+        entry.delivery.tries += u32::from(!matches!(tried.then, Then::Later(_)));
+        entry.delivery.last = Some((now, tried.answer));
+        entry.unheard = 0;
         self.settle(tried.job.key(), state);
     }
 
@@ -68,62 +82,90 @@ impl Deliveries {
     }
 
     pub(super) fn claim(&mut self, request: &DeliveryRequest, now: Time) -> DueDeliveries {
-        let mut claimed = DueDeliveries { after: request.after.clone(), ..DueDeliveries::default() };
-        let behind = self.pending.range::<String, _>((Excluded(&request.after), Unbounded));
-        let before = self.pending.range::<String, _>((Unbounded, Included(&request.after)));
-        let endpoints: Vec<String> = behind.chain(before).map(|(endpoint, _)| endpoint.clone()).collect();
-        for (looked, endpoint) in endpoints.iter().enumerate() {
-            if looked == ENDPOINTS_LOOKED_AT || claimed.due.len() >= request.max {
-                claimed.next_due = Some(now);
-                return claimed;
-            }
-            claimed.after.clone_from(endpoint);
-            let room = request.room.get(endpoint).copied().unwrap_or(request.per_endpoint);
-            if room > 0 {
-                self.claim_of(endpoint, room.min(request.max - claimed.due.len()), request, now, &mut claimed);
-            }
+        let mut claim = Claim { request, now, taken: BTreeMap::new(), due: Vec::new(), after: request.after.clone() };
+        let is_due = |(at, _): &&(Time, JobKey)| *at <= now;
+        let first: Vec<JobKey> =
+            self.pending.iter().take_while(is_due).take(DELIVERIES_LOOKED_AT).map(|at| at.1).collect();
+        first.iter().for_each(|key| self.take(*key, &mut claim));
+        if first.len() == DELIVERIES_LOOKED_AT {
+            self.take_turns(&mut claim);
         }
-        claimed
+        let next = self.pending.iter().find(|at| !is_due(at)).map(|(at, _)| *at);
+        let next_due = if claim.is_full() { Some(now) } else { next };
+        DueDeliveries { due: claim.due, next_due, after: claim.after }
     }
 
-    fn claim_of(
-        &mut self,
-        endpoint: &str,
-        max: usize,
-        request: &DeliveryRequest,
-        now: Time,
-        claimed: &mut DueDeliveries,
-    ) {
-        let pending = self.pending.get(endpoint).into_iter().flatten();
-        let first: Vec<(Time, JobKey)> = pending.take(max + 1).copied().collect();
-        let is_due = |(at, _): &&(Time, JobKey)| *at <= now;
-        for (_, key) in first.iter().take(max).take_while(is_due) {
-            self.settle(*key, DeliveryState::Pending(request.until));
-            if let Some(entry) = self.all.get_mut(key) {
-                entry.delivery.tries += 1;
-                entry.taken_by = Some(request.worker.clone());
-                let (job, number) = (entry.job, entry.delivery.tries);
-                claimed.due.push(Due { job, endpoint: endpoint.to_owned(), number });
+    fn take_turns(&mut self, claim: &mut Claim<'_>) {
+        let after = claim.after.clone();
+        let behind = self.by_endpoint.range::<String, _>((Excluded(&after), Unbounded));
+        let before = self.by_endpoint.range::<String, _>((Unbounded, Included(&after)));
+        let endpoints = behind.chain(before).map(|(endpoint, _)| endpoint.clone());
+        for endpoint in endpoints.take(DELIVERIES_LOOKED_AT).collect::<Vec<_>>() {
+            if claim.is_full() {
+                return;
             }
+            let due = self.by_endpoint[&endpoint].iter().take_while(|(at, _)| *at <= claim.now);
+            let keys: Vec<JobKey> = due.take(claim.room(&endpoint)).map(|(_, key)| *key).collect();
+            keys.into_iter().for_each(|key| self.take(key, claim));
+            claim.after = endpoint;
         }
-        let next = first.iter().take(max).find(|at| !is_due(at)).map(|(at, _)| *at);
-        claimed.next_due = next.into_iter().chain(claimed.next_due).min();
+    }
+
+    /// Takes a delivery, if there is room for it.
+    fn take(&mut self, key: JobKey, claim: &mut Claim<'_>) {
+        let Some(entry) = self.all.get_mut(&key).filter(|entry| claim.room(&entry.endpoint) > 0) else { return };
+        if entry.unheard >= UNHEARD_MAX {
+            entry.delivery.last = Some((claim.now, UNHEARD.to_owned()));
+            return self.settle(key, DeliveryState::GivenUp);
+        }
+        entry.claim += 1;
+        entry.unheard += 1;
+        *claim.taken.entry(entry.endpoint.clone()).or_default() += 1;
+        let endpoint = entry.endpoint.clone();
+        claim.due.push(Due { job: entry.job, endpoint, claim: entry.claim, tries: entry.delivery.tries });
+        self.settle(key, DeliveryState::Pending(claim.request.until));
+        if let Some(entry) = self.all.get_mut(&key) {
+            entry.taken_by = Some(claim.request.worker.clone());
+        }
     }
 
     fn settle(&mut self, key: JobKey, state: DeliveryState) {
         let Some(Entry { endpoint, delivery, taken_by, .. }) = self.all.get_mut(&key) else { return };
-        if let DeliveryState::Pending(at) = delivery.state
-            && let Some(pending) = self.pending.get_mut(endpoint)
-        {
+        let pending = self.by_endpoint.entry(endpoint.clone()).or_default();
+        if let DeliveryState::Pending(at) = delivery.state {
             pending.remove(&(at, key));
-            if pending.is_empty() {
-                self.pending.remove(endpoint);
-            }
+            self.pending.remove(&(at, key));
+        }
+        if let DeliveryState::Pending(at) = state {
+            pending.insert((at, key));
+            self.pending.insert((at, key));
+        } else if pending.is_empty() {
+            self.by_endpoint.remove(endpoint);
         }
         delivery.state = state;
         *taken_by = None;
-        if let DeliveryState::Pending(at) = state {
-            self.pending.entry(endpoint.clone()).or_default().insert((at, key));
-        }
+    }
+}
+
+/// A claim in the making.
+struct Claim<'r> {
+    request: &'r DeliveryRequest,
+    now: Time,
+    /// How many were taken for each endpoint.
+    taken: BTreeMap<String, usize>,
+    due: Vec<Due>,
+    after: String,
+}
+
+impl Claim<'_> {
+    fn is_full(&self) -> bool {
+        self.due.len() >= self.request.max
+    }
+
+    /// How many more may be taken for an endpoint.
+    fn room(&self, endpoint: &str) -> usize {
+        let room = self.request.room.get(endpoint).copied().unwrap_or(self.request.per_endpoint);
+        let left = self.request.max.saturating_sub(self.due.len());
+        room.saturating_sub(self.taken.get(endpoint).copied().unwrap_or(0)).min(left)
     }
 }

@@ -33,6 +33,11 @@ impl Resolver {
         Self { reach, allow: allow.into() }
     }
 
+    /// Whoever chose the name is not told whether there is such a one within this network; the operator is.
+    fn failed(&self, error: io::Error) -> io::Error {
+        if matches!(self.reach, Reach::PublicAnd(_)) { error } else { nowhere() }
+    }
+
     fn may_call(&self, name: &str, address: SocketAddr) -> bool {
         let is_in_reach = match &self.reach {
             Reach::Allowed => false,
@@ -55,17 +60,21 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let resolver = self.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found: Vec<SocketAddr> = found.map_err(|error| resolver.failed(error))?.collect();
             let allowed: Vec<SocketAddr> =
                 found.into_iter().filter(|address| resolver.may_call(name.as_str(), *address)).collect();
             if allowed.is_empty() {
-                let detail =
-                    "the name leads to no address that may be called; the operator may allow its network in [egress]";
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, detail));
+                return Err(nowhere());
             }
             Ok(allowed.into_iter())
         })
     }
+}
+
+fn nowhere() -> io::Error {
+    let detail = "the name leads to no address that may be called; the operator may allow its network in [egress]";
+    io::Error::new(io::ErrorKind::PermissionDenied, detail)
 }
 
 #[cfg(test)]
