@@ -45,8 +45,8 @@ async fn follow(parts: &Arc<Parts>, courier: &dyn Courier, job: &Job) -> Result<
         if events.is_empty() || events.iter().any(|event| is_over(event, job)) {
             return Ok(());
         }
-        let told = events.iter().filter_map(|event| Some((of(event)?, event.seq)));
-        if let Some(latest) = told.filter(|(event, _)| webhook.events.contains(event)).last() {
+        let mut told = events.iter().rev().filter_map(|event| Some((of(event)?, event.seq)));
+        if let Some(latest) = told.find(|(event, _)| webhook.events.contains(event)) {
             let began = Instant::now();
             tell(parts, courier, job.id, latest).await?;
             tokio::time::sleep_until(began + INTERVAL).await;
