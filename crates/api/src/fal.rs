@@ -155,7 +155,7 @@ pub(crate) fn told(job: &Job) -> Value {
             told["status"] = json!("ERROR");
             told["error"] = json!(detail);
             told["payload"] = match problem.as_ref().and_then(dialect::upstream_error).and_then(|said| said.error) {
-                Some(error) => payload(&error),
+                Some(error) => payload(error),
                 None => json!({ "detail": detail, "error_type": error_type }),
             };
         }
