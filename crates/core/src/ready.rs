@@ -58,18 +58,16 @@ impl Default for Openings {
 }
 
 impl Openings {
-    fn is_open(&self, lane: Option<&Lane>) -> bool {
-        lane.is_none_or(|lane| {
-            self.known.get(lane).is_none_or(|left| *left > 0) && (self.other > 0 || self.known.contains_key(lane))
-        })
+    /// How many jobs of the lane can be run.
+    #[must_use]
+    pub fn of(&self, lane: &Lane) -> usize {
+        self.known.get(lane).copied().unwrap_or(self.other)
     }
 
-    /// One job of the lane is taken.
-    fn take(&mut self, lane: &Lane) {
-        match self.known.get_mut(lane) {
-            Some(left) => *left = left.saturating_sub(1),
-            None => drop(self.known.insert(lane.clone(), self.other.saturating_sub(1))),
-        }
+    /// No more than so many jobs of the lane can be run after all.
+    pub fn limit(&mut self, lane: &Lane, most: usize) {
+        let left = self.of(lane).min(most);
+        self.known.insert(lane.clone(), left);
     }
 }
 
@@ -89,6 +87,9 @@ pub struct ReadySet {
     kinds: BTreeMap<Kind, Queues>,
     timed: BTreeMap<(Time, JobKey), Line>,
     paused: BTreeSet<QueueName>,
+    /// What the claim under way has left of the lanes that it took jobs of: it wants several kinds, and those that need the
+    /// same upstream share its opening.
+    left: BTreeMap<Lane, usize>,
     per_tenant: BTreeMap<Tenant, usize>,
     len: usize,
 }
@@ -156,8 +157,10 @@ impl ReadySet {
         found
     }
 
-    /// Makes ready what is due at `now`; tells when the next job will be.
+    /// Makes ready what is due at `now`; tells when the next job will be. Begins a claim: the jobs that are taken until the next
+    /// call share the openings of their lanes.
     pub fn advance(&mut self, now: Time) -> Option<Time> {
+        self.left.clear();
         while let Some(entry) = self.timed.first_entry() {
             if entry.key().0 > now {
                 return Some(entry.key().0);
@@ -171,8 +174,9 @@ impl ReadySet {
     /// Takes the job of this kind that is next, over all queues that are not paused and all lanes that are open.
     pub fn take(&mut self, kind: &Kind, openings: &mut Openings) -> Option<(JobKey, Line)> {
         let of_kind = self.kinds.get_mut(kind)?;
+        let left = |lane: &Lane| self.left.get(lane).copied().unwrap_or(usize::MAX).min(openings.of(lane));
         let open = |((name, lane), queue): &(&Siding, &mut FairQueue)| {
-            !queue.is_empty() && !self.paused.contains(name) && openings.is_open(lane.as_ref())
+            !queue.is_empty() && !self.paused.contains(name) && lane.as_ref().is_none_or(|lane| left(lane) > 0)
         };
         let after = of_kind.last.take();
         let later = |siding: &Siding| after.as_ref().is_none_or(|last| siding > last);
@@ -189,7 +193,11 @@ impl ReadySet {
         let (priority, tenant, job) = queue.take()?;
         let (queue, lane) = siding.clone();
         of_kind.last = Some((queue.clone(), lane.clone()));
-        lane.iter().for_each(|lane| openings.take(lane));
+        if let Some(lane) = &lane {
+            let left = left(lane).saturating_sub(1);
+            openings.limit(lane, left);
+            self.left.insert(lane.clone(), left);
+        }
         let line = Line { queue, kind: kind.clone(), lane, priority, tenant };
         self.left(&line.tenant);
         Some((job, line))
@@ -318,6 +326,28 @@ mod tests {
         taken.sort();
         assert_eq!(taken, [None, Some("fast".into()), Some("new".into()), Some("slow".into())]);
         assert_eq!(ready.len(), 3);
+    }
+
+    #[test]
+    fn kinds_that_need_the_same_upstream_share_its_opening() {
+        let mut ready = ReadySet::default();
+        let mut minter = Minter::after(None);
+        let of = |kind: &str| Line { kind: kind.parse().unwrap(), lane: Some("up.m".parse().unwrap()), ..line("a") };
+        for _ in 0..5 {
+            ["chat", "embed"]
+                .into_iter()
+                .for_each(|kind| ready.insert(minter.mint(at(0), 0).key(), &of(kind), at(0), at(0)));
+        }
+        let mut claim = |now: i64| {
+            ready.advance(at(now));
+            let openings = Openings { known: [("up.m".parse().unwrap(), 3)].into(), other: 9 };
+            let mut of_kind = |kind: &str| {
+                let (mut openings, kind) = (openings.clone(), kind.parse().unwrap());
+                (0..2).filter(|_| ready.take(&kind, &mut openings).is_some()).count()
+            };
+            (of_kind("chat"), of_kind("embed"))
+        };
+        assert_eq!([claim(1), claim(2)], [(2, 1), (2, 1)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use raincheck_store::{Claimed, Finish, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::approach::Approach;
 use crate::engine::Parts;
 use crate::running::Running;
 use crate::{Context, Failure, Handler, Stop};
@@ -14,18 +15,20 @@ use crate::{Context, Failure, Handler, Stop};
 const RETRY_FINISH_AFTER: Duration = Duration::from_millis(100);
 
 /// Runs one attempt of a job, from claim to ending. The permits are the attempt's places among those of its kind and of
-/// all.
+/// all; `approach` is its way to the gate of its lane.
 pub(crate) async fn run(
     parts: Arc<Parts>,
     handler: Arc<dyn Handler>,
     claimed: Claimed,
     permits: [OwnedSemaphorePermit; 2],
+    approach: Option<Approach>,
 ) {
-    let running = Arc::new(Running::new(claimed.job, claimed.steps, parts.clock.now()));
+    let running = Arc::new(Running::new(claimed.job, claimed.steps, parts.clock.now(), approach));
     parts.attempts.insert(Arc::clone(&running));
     let context = Context::new(Arc::clone(&running), parts.recorder.clone());
     let task = parts.tasks.attempts.spawn(async move { handler.run(context, claimed.input).await });
     let ending = watch(&parts, &running, task).await;
+    running.arrived();
     if let Some(ending) = ending {
         finish(&parts, &running, ending).await;
     }

@@ -41,6 +41,12 @@ impl Context {
         &self.running.job
     }
 
+    /// Says that the upstream's gate has let the attempt through, or has not. Until then the attempt counts as one that the
+    /// gate does not know of yet, and one job fewer of its lane is claimed: a handler whose jobs have a lane must say it.
+    pub fn arrived(&self) {
+        self.running.arrived();
+    }
+
     /// Says how far the work is. Cheap, and as often as you like: only what people can see is recorded, but the last
     /// value always is, as long as the log is not full ([`EVENTS_MAX`](raincheck_core::EVENTS_MAX)).
     pub fn progress(&self, progress: Progress) {

@@ -6,6 +6,7 @@ use raincheck_core::{Kind, Time, Want};
 use raincheck_store::{ClaimRequest, Claimed, Claims};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::approach::Approaches;
 use crate::attempt;
 use crate::engine::Parts;
 use crate::{Handler, Registry};
@@ -19,6 +20,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     by_kind: BTreeMap<Kind, OfKind>,
+    approaches: Arc<Approaches>,
 }
 
 struct OfKind {
@@ -35,7 +37,8 @@ impl Places {
             let (concurrency, places) = (about.concurrency, Arc::new(Semaphore::new(about.concurrency)));
             Some((about.kind.clone(), OfKind { handler, places, concurrency }))
         };
-        Self { all: Arc::new(Semaphore::new(all)), by_kind: registry.kinds().filter_map(place).collect() }
+        let by_kind = registry.kinds().filter_map(place).collect();
+        Self { all: Arc::new(Semaphore::new(all)), by_kind, approaches: Arc::default() }
     }
 
     /// How many jobs of each kind could start now, and of all together. Never more than there are places, so that no job is
@@ -47,7 +50,8 @@ impl Places {
         for (kind, of_kind) in self.by_kind.iter().skip(from).chain(self.by_kind.iter().take(from)) {
             let max = of_kind.places.available_permits().min(all);
             if max > 0 {
-                wants.push(Want { kind: kind.clone(), max, openings: of_kind.handler.openings() });
+                let openings = self.approaches.leave_of(of_kind.handler.openings());
+                wants.push(Want { kind: kind.clone(), max, openings });
             }
         }
         (wants, all)
@@ -112,5 +116,6 @@ fn start(parts: &Arc<Parts>, claimed: Claimed) {
     };
     parts.stats.started(&claimed.job.spec.kind);
     parts.tell(&claimed.job);
-    drop(parts.tasks.attempts.spawn(attempt::run(Arc::clone(parts), handler, claimed, permits)));
+    let approach = claimed.job.spec.lane.as_ref().map(|lane| parts.places.approaches.begin(lane));
+    drop(parts.tasks.attempts.spawn(attempt::run(Arc::clone(parts), handler, claimed, permits, approach)));
 }

@@ -12,6 +12,7 @@
 //!                                                    └─ ending ─► store ─► Hub
 //! ```
 
+mod approach;
 mod attempt;
 mod blocking;
 mod chance;

@@ -5,6 +5,7 @@ use raincheck_core::{Fence, Job, JobId, JobKey, Json, Note, StepRecord, Time};
 use tokio_util::sync::CancellationToken;
 
 use crate::Stop;
+use crate::approach::Approach;
 use crate::pace::Pace;
 
 /// An attempt that this engine runs.
@@ -23,12 +24,14 @@ pub(crate) struct Running {
     pub(crate) recording: Arc<tokio::sync::Mutex<()>>,
     /// Woken when some of it has arrived.
     pub(crate) recorded: tokio::sync::Notify,
+    /// Until it is at the gate of its lane.
+    approach: Mutex<Option<Approach>>,
     stop: OnceLock<Stop>,
     stopping: CancellationToken,
 }
 
 impl Running {
-    pub(crate) fn new(job: Job, steps: Vec<StepRecord>, began: Time) -> Self {
+    pub(crate) fn new(job: Job, steps: Vec<StepRecord>, began: Time, approach: Option<Approach>) -> Self {
         Self {
             pace: Mutex::new(Pace::new(job.life.last_seq)),
             job,
@@ -37,6 +40,7 @@ impl Running {
             unrecorded: Mutex::default(),
             recording: Arc::default(),
             recorded: tokio::sync::Notify::new(),
+            approach: Mutex::new(approach),
             stop: OnceLock::new(),
             stopping: CancellationToken::new(),
         }
@@ -48,6 +52,11 @@ impl Running {
 
     pub(crate) fn fence(&self) -> Fence {
         self.job.life.fence
+    }
+
+    /// It is at the gate of its lane, or will not go there any more.
+    pub(crate) fn arrived(&self) {
+        drop(self.approach.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Asks the attempt to stop. The first reason counts.

@@ -7,11 +7,14 @@ use bytes::Bytes;
 use raincheck_core::gate::{Block, Then};
 use raincheck_core::{Json, Problem, ProblemType, Retry};
 use raincheck_engine::{Context, Failure};
-use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Served, Upstreams, Why};
+use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Served, Try, Upstreams, Why};
 use serde_json::Value;
 
 /// An answer that is one object may have so many bytes.
 pub(crate) const OBJECT_MAX: usize = 64 << 20;
+/// How often a job that calls an upstream may fail before it has failed, unless it asks otherwise: with the usual backoff that is
+/// some minutes of trying. What comes and goes at the other end, most of it does within them.
+pub(crate) const ATTEMPTS: u32 = 10;
 /// How long an attempt waits at a gate. The job was claimed because there was room; if others were quicker, it goes back.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A postponed job comes back no sooner than this.
@@ -40,22 +43,13 @@ pub(crate) fn routes(
 /// # Errors
 /// If none does: the job is postponed.
 pub(crate) async fn enter(context: &Context, route: &Route, tokens: u64) -> Result<Permit, Failure> {
-    let life = &context.job().life;
-    if life.failures == 0 {
-        route.gate().count_first_try();
-    } else if !route.gate().may_retry(false) {
-        let detail =
-            format!("{} fails, and has been asked again as often as it should be for now", route.served().upstream);
-        return Err(postponed(detail, POSTPONED_MIN * 4));
-    }
-    let closed = tokio::select! {
-        entered = route.gate().enter(tokens, PATIENCE) => match entered {
-            Ok(permit) => return Ok(permit),
-            Err(closed) => closed,
-        },
+    let of_try = if context.job().life.failures == 0 { Try::First } else { Try::Again };
+    let entered = tokio::select! {
+        entered = route.gate().enter(tokens, of_try, PATIENCE) => entered,
         _ = context.cancelled() => return Err(Failure::cancelled()),
     };
-    Err(postponed(told(route, closed), closed.wait))
+    context.arrived();
+    entered.map_err(|closed| postponed(told(route, closed), closed.wait))
 }
 
 fn told(route: &Route, Closed { why, .. }: Closed) -> String {
@@ -65,6 +59,7 @@ fn told(route: &Route, Closed { why, .. }: Closed) -> String {
         Why::Limit => format!("the limit of requests or tokens a minute of {upstream} is reached"),
         Why::Throttled => format!("{upstream} said that it is too much, and when to come back"),
         Why::Open => format!("{upstream} fails and is left alone for a while"),
+        Why::Retries => format!("{upstream} fails, and has been asked again as often as it should be for now"),
     }
 }
 
@@ -72,16 +67,27 @@ fn postponed(detail: String, wait: Duration) -> Failure {
     Failure::postponed(Problem::new(ProblemType::UPSTREAM_CLOSED, detail), wait.clamp(POSTPONED_MIN, POSTPONED_MAX))
 }
 
-/// What a failed call means for the job.
+/// What a failed call means for the job. If its upstream fails as a whole, that is no fault of the job and costs it nothing: it
+/// waits, as it would have if it had come a little later.
+fn failed_at(route: &Route, failure: &CallFailure) -> Failure {
+    let failed = failed(failure);
+    match (failure.verdict.then, route.gate().fails_for()) {
+        (Then::Retry, Some(wait)) => {
+            let wait = wait.max(failure.retry_after.unwrap_or_default());
+            Failure::postponed(failed.problem, wait.clamp(POSTPONED_MIN, POSTPONED_MAX))
+        }
+        _ => failed,
+    }
+}
+
+/// What a failed call means for the job, whatever becomes of its upstream.
 pub(crate) fn failed(failure: &CallFailure) -> Failure {
-    let refused = matches!(failure.verdict.then, Then::Never | Then::Elsewhere | Then::Blocked(_));
-    let problem_type = if refused { ProblemType::UPSTREAM_REFUSED } else { ProblemType::UPSTREAM_FAILED };
     let mend = match failure.verdict.then {
         Then::Blocked(Block::Billing) => "; its account has no credit: that is for the operator to mend",
         Then::Blocked(Block::Credential) => "; it does not accept the key: that is for the operator to mend",
         _ => "",
     };
-    let mut problem = Problem::new(problem_type, format!("{}{mend}", failure.detail));
+    let mut problem = Problem::new(failure.problem_type(), format!("{}{mend}", failure.detail));
     if let Some(status) = failure.status {
         let said = failure.body.as_ref().and_then(|body| Json::from_value(body).ok());
         problem = problem.of_upstream(status, said);
@@ -122,11 +128,11 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
                 let _: Served = context.step("served", async { Ok(route.served()) }).await?;
                 return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
             }
-            Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failure),
-            Err(failure) => return Err(failed(&failure)),
+            Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failed_at(route, &failure)),
+            Err(failure) => return Err(failed_at(route, &failure)),
         }
     }
-    Err(last.as_ref().map_or_else(|| Failure::transient("no upstream took the call"), failed))
+    Err(last.unwrap_or_else(|| Failure::transient("no upstream took the call")))
 }
 
 /// Whether another upstream should be asked instead.

@@ -172,7 +172,11 @@ impl Handler for HttpRequest {
             "additionalProperties": false,
         });
         let kind = "http.request".parse().expect("a constant name");
-        About { concurrency: 1_024, ..About::new(kind, "Calls a slow HTTP endpoint.", Json::from(schema)) }
+        About {
+            max_attempts: calling::ATTEMPTS,
+            concurrency: 1_024,
+            ..About::new(kind, "Calls a slow HTTP endpoint.", Json::from(schema))
+        }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

@@ -55,19 +55,16 @@ impl ImageGenerate {
 impl Call for Input {
     async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure> {
         let permit = calling::enter(context, route, 0).await?;
-        let key = context.job().id.to_string();
         let arguments = Value::Object(self.input.clone());
         match route.config().protocol {
-            Protocol::Fal => remote::run(context, route, permit, &Fal::new(route, arguments, key)).await,
-            Protocol::Replicate => {
-                remote::run(context, route, permit, &Replicate { route, input: arguments, key }).await
-            }
+            Protocol::Fal => remote::run(context, route, permit, &Fal::new(route, arguments)).await,
+            Protocol::Replicate => remote::run(context, route, permit, &Replicate { route, input: arguments }).await,
             Protocol::Openai | Protocol::Anthropic | Protocol::Http => {
                 let mut body = self.input.clone();
                 body.insert("model".into(), route.model().into());
                 let body = serde_json::to_vec(&body).unwrap_or_default();
                 let mut request = Request::post("/images/generations", body.into());
-                request.idempotency_key = Some(key);
+                request.idempotency_key = Some(context.job().id.to_string());
                 let called = async { object(&route.send(permit, &request).await?.read(OBJECT_MAX).await?) };
                 tokio::select! {
                     called = called => Ok(called),
@@ -93,7 +90,7 @@ impl Handler for ImageGenerate {
         });
         let kind = "image.generate".parse().expect("a constant name");
         let summary = "Makes pictures by FAL's queue, Replicate's predictions or OpenAI's images.";
-        About { concurrency: 1_024, ..About::new(kind, summary, Json::from(schema)) }
+        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, ..About::new(kind, summary, Json::from(schema)) }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

@@ -12,7 +12,7 @@ use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Request, Rout
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::calling::{Call, OBJECT_MAX, enter, first_that_serves, object, routes};
+use crate::calling::{ATTEMPTS, Call, OBJECT_MAX, enter, first_that_serves, object, routes};
 use crate::{input, remote};
 use assemble::Assembly;
 use background::Background;
@@ -89,7 +89,7 @@ impl Llm {
         let permit = enter(context, route, tokens).await?;
         self.mark(context, route, head).await?;
         if self.dialect == Dialect::Response && route.config().native_background {
-            let response = Background { route, body, key: context.job().id.to_string() };
+            let response = Background { route, body };
             return remote::run(context, route, permit, &response).await;
         }
         let mut request = Request::post(self.dialect.path(), self.dialect.body(body, route.model()));
@@ -214,7 +214,11 @@ impl Call for Made<'_> {
 impl Handler for Llm {
     fn about(&self) -> About {
         let schema = Json::from(self.dialect.schema());
-        About { concurrency: 1_024, ..About::new(self.dialect.kind(), self.dialect.summary(), schema) }
+        About {
+            max_attempts: ATTEMPTS,
+            concurrency: 1_024,
+            ..About::new(self.dialect.kind(), self.dialect.summary(), schema)
+        }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

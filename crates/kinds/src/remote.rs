@@ -21,8 +21,8 @@ const SILENT_MAX: u32 = 20;
 /// What an upstream does behind an id.
 #[async_trait]
 pub(crate) trait Remote: Send + Sync {
-    /// Has it begin; gives its id.
-    async fn start(&self) -> Result<String, CallFailure>;
+    /// Has it begin; gives its id. By the key the upstream can tell that it is asked again.
+    async fn start(&self, key: &str) -> Result<String, CallFailure>;
 
     /// Looks how far it is.
     async fn look(&self, id: &str) -> Result<Seen, CallFailure>;
@@ -53,13 +53,23 @@ struct Started {
 pub(crate) async fn run(
     context: &Context,
     route: &Route,
-    permit: Permit,
+    mut permit: Permit,
     remote: &dyn Remote,
 ) -> Result<Result<Value, CallFailure>, Failure> {
     let mut refused = None;
-    let name = format!("started at {}", route.served().upstream);
+    let upstream = route.served().upstream;
+    // What it took and could not do is begun anew.
+    let mut turn = 1;
+    while is_recorded(context, &failed_at(&upstream, turn)).await {
+        turn += 1;
+    }
+    let job = context.job().id;
+    let (name, key) = match turn {
+        1 => (format!("started at {upstream}"), job.to_string()),
+        _ => (format!("started at {upstream}, {turn}"), format!("{job}-{turn}")),
+    };
     let started = context.step(&name, async {
-        match remote.start().await {
+        match remote.start(&key).await {
             Ok(id) => Ok(Started { id }),
             Err(failure) => {
                 refused = Some(failure);
@@ -69,16 +79,37 @@ pub(crate) async fn run(
     });
     let started = match started.await {
         Ok(started) => started,
-        Err(failure) => return refused.map_or(Err(failure), |refused| Ok(Err(refused))),
+        Err(failure) => {
+            let Some(refused) = refused else { return Err(failure) };
+            permit.fail(&refused);
+            return Ok(Err(refused));
+        }
     };
-    let ended = wait(context, remote, &started.id).await?;
-    if let Ok(result) = &ended {
-        permit.end(Usage::read(result));
+    permit.begun();
+    let (ended, is_over) = wait(context, remote, &started.id).await?;
+    match &ended {
+        Ok(result) => permit.end(Usage::read(result)),
+        Err(failure) => {
+            permit.fail(failure);
+            if is_over {
+                context.step(&failed_at(&upstream, turn), async { Ok(true) }).await?;
+            }
+        }
     }
     Ok(ended)
 }
 
-async fn wait(context: &Context, remote: &dyn Remote, id: &str) -> Result<Result<Value, CallFailure>, Failure> {
+/// Records that what the upstream took the n-th time came to nothing.
+fn failed_at(upstream: &str, turn: u32) -> String {
+    format!("failed at {upstream}, {turn}")
+}
+
+async fn is_recorded(context: &Context, name: &str) -> bool {
+    context.step(name, async { Err::<bool, _>(Failure::transient("it is not recorded")) }).await.is_ok()
+}
+
+/// What came of it, and whether the upstream said so; it may be still at work if not.
+async fn wait(context: &Context, remote: &dyn Remote, id: &str) -> Result<(Result<Value, CallFailure>, bool), Failure> {
     let (mut pause, mut silent) = (ASK_FIRST, 0);
     loop {
         tokio::select! {
@@ -96,12 +127,12 @@ async fn wait(context: &Context, remote: &dyn Remote, id: &str) -> Result<Result
                 silent = 0;
                 context.progress(progress);
             }
-            Ok(Seen::Ended(ended)) => return Ok(ended),
+            Ok(Seen::Ended(ended)) => return Ok((ended, true)),
             Err(failure) => {
                 silent += 1;
                 // It knows nothing of the work, or nothing is heard of it for long.
                 if failure.status == Some(404) || silent > SILENT_MAX {
-                    return Ok(Err(failure));
+                    return Ok((Err(failure), false));
                 }
             }
         }

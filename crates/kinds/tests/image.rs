@@ -120,3 +120,35 @@ async fn cancel_reaches_the_providers_queue() {
     assert_eq!(end(&place.engine, job).await.life.state, State::Cancelled);
     assert_eq!(place.simulator.ledger().dialects[&Dialect::Fal].cancelled, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_takes_nothing_is_left_alone_and_its_jobs_wait() {
+    let place = Place::new(10.0).await;
+    let fault = Fault::new(FaultKind::Unavailable);
+    place.simulator.add_faults(vec![FaultRule { for_ms: Some(60_000), ..FaultRule::always(fault) }]).unwrap();
+    let mut jobs = Vec::new();
+    for number in 0..60 {
+        let model = if number % 2 == 0 { FLUX } else { "owner/model" };
+        jobs.push(submit(&place.engine, "image.generate", json!({"model": model})).await.unwrap());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for dialect in [Dialect::Fal, Dialect::Replicate] {
+        let calls = place.simulator.ledger().dialects[&dialect].received;
+        assert!(calls <= 36, "{calls} calls of {dialect:?} for 30 jobs");
+    }
+    for job in jobs {
+        assert_eq!(end(&place.engine, job).await.life.state, State::Completed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_a_provider_took_and_could_not_do_is_begun_anew() {
+    let place = Place::new(10.0).await;
+    for (model, dialect) in [(FLUX, Dialect::Fal), ("owner/model", Dialect::Replicate)] {
+        let fault = Fault::new(FaultKind::Fails);
+        place.simulator.add_faults(vec![FaultRule { calls: Some(2), ..FaultRule::always(fault) }]).unwrap();
+        let job = place.run(model).await;
+        assert_eq!((job.life.state, job.life.failures), (State::Completed, 2), "{:?}", job.outcome);
+        assert_eq!(place.simulator.ledger().dialects[&dialect].executions, 3);
+    }
+}

@@ -1,15 +1,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck_core::{Event, Job, JobId, Json, Problem};
-use raincheck_engine::{Chance, Engine, Hub, Registry, Settings, Submission, SubmitError, SystemClock};
+use raincheck_core::{Event, Job, JobId, Json, Problem, Time};
+use raincheck_engine::{Chance, Clock, Engine, Hub, Registry, Settings, Submission, SubmitError};
 use raincheck_store::{Limits, MemoryStore, Store};
+use tokio::time::Instant;
+
+/// tokio's clock as time of day: a test that pauses one pauses both.
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Time {
+        Time::from_millis(1_800_000_000_000).after(self.0.elapsed())
+    }
+}
 
 /// An engine with these handlers, on a memory store.
 pub(crate) async fn engine(registry: Registry) -> Engine {
     let hub = Hub::new();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), Arc::clone(&hub) as _));
-    let (settings, clock) = (Settings::default(), Arc::new(SystemClock));
+    let (settings, clock) = (Settings::default(), Arc::new(TokioClock(Instant::now())));
     Engine::start(store, hub, registry, settings, clock, Chance::seeded(1)).await.unwrap()
 }
 
@@ -23,7 +33,11 @@ pub(crate) async fn submit(engine: &Engine, kind: &str, input: serde_json::Value
 }
 
 pub(crate) async fn end(engine: &Engine, job: JobId) -> Job {
-    let job = engine.wait(job, None, Duration::from_secs(60)).await.unwrap().unwrap();
+    end_within(engine, job, Duration::from_secs(60)).await
+}
+
+pub(crate) async fn end_within(engine: &Engine, job: JobId, limit: Duration) -> Job {
+    let job = engine.wait(job, None, limit).await.unwrap().unwrap();
     assert!(job.life.state.is_final(), "{:?}", job.life);
     job
 }

@@ -1,8 +1,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use raincheck_core::gate::{Fault, Verdict};
+use raincheck_core::ProblemType;
+use raincheck_core::gate::{Fault, Sign, Then, Verdict};
 use serde_json::Value;
+
+use crate::gate::{End, Setback};
 
 /// Why a call gave no answer that can be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +14,8 @@ pub struct CallFailure {
     pub verdict: Verdict,
     /// What went wrong, in words that hold nothing secret.
     pub detail: String,
+    /// The same in a few words that are always ours, not the upstream's.
+    pub what: &'static str,
     /// The status, if the upstream answered.
     pub status: Option<u16>,
     /// What it said, if it said it in JSON.
@@ -22,7 +27,14 @@ pub struct CallFailure {
 impl CallFailure {
     /// A call that the upstream did not answer.
     pub(crate) fn unanswered(fault: Fault<'_>, detail: impl Into<String>) -> Self {
-        Self { verdict: fault.verdict(), detail: detail.into(), status: None, body: None, retry_after: None }
+        Self {
+            verdict: fault.verdict(),
+            detail: detail.into(),
+            what: fault.told(),
+            status: None,
+            body: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -36,9 +48,9 @@ impl CallFailure {
     /// A good answer, but not one that was asked for.
     #[must_use]
     pub fn unexpected(fault: Fault<'_>, status: u16) -> Self {
-        let verdict = fault.verdict();
+        let (verdict, what) = (fault.verdict(), fault.told());
         let detail = format!("the upstream answered {status}, which is none of the expected statuses");
-        Self { verdict, detail, status: Some(status), body: None, retry_after: None }
+        Self { verdict, detail, what, status: Some(status), body: None, retry_after: None }
     }
 
     /// What the upstream says of a call that it took and could not do: an object with `code` and `message`.
@@ -49,8 +61,34 @@ impl CallFailure {
         let status = if code == Some("rate_limit_exceeded") { 429 } else { 500 };
         let detail =
             format!("the upstream took the call and failed: {}", text("message").unwrap_or("it gave no reason"));
-        let verdict = Fault::Status { status, code }.verdict();
-        Self { verdict, detail, status: None, body: Some(error.clone()), retry_after: None }
+        let fault = Fault::Status { status, code };
+        let (verdict, what) = (fault.verdict(), fault.told());
+        Self { verdict, detail, what, status: None, body: Some(error.clone()), retry_after: None }
+    }
+
+    /// The sort of problem that it is for a job whose last attempt ended by it.
+    #[must_use]
+    pub fn problem_type(&self) -> ProblemType {
+        match self.verdict.then {
+            Then::Never | Then::Elsewhere | Then::Blocked(_) => ProblemType::UPSTREAM_REFUSED,
+            Then::Retry | Then::Wait => ProblemType::UPSTREAM_FAILED,
+        }
+    }
+
+    /// What its gate is told of it.
+    pub(crate) fn end(&self) -> End {
+        let Verdict { sign, throttled, then, .. } = self.verdict;
+        // A request that is wrong, or a caller that went away, is no setback of the upstream.
+        let is_the_callers = sign == Sign::Good || (sign == Sign::None && then == Then::Never);
+        let setback = || Setback { problem: self.problem_type(), what: self.what, status: self.status };
+        End {
+            sign,
+            throttled,
+            is_429: then == Then::Wait,
+            retry_after: self.retry_after,
+            setback: (!is_the_callers).then(setback),
+            ..End::GONE
+        }
     }
 }
 

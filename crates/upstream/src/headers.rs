@@ -9,9 +9,10 @@ use jiff::fmt::rfc2822;
 /// No upstream is waited for longer than this, whatever it says.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
-/// What is left of a limit, and in how long all of it is there again.
+/// What is left of a limit, and in how long all of it is there again; and the limit, if it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
+    pub(crate) limit: Option<u64>,
     pub(crate) remaining: u64,
     pub(crate) reset: Duration,
 }
@@ -19,19 +20,20 @@ pub(crate) struct Left {
 /// What the headers say is left of the requests and of the tokens of this minute.
 pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> (Option<Left>, Option<Left>) {
     let of = |what: &str| {
-        let pair = |remaining: String, reset: String| left(headers, &remaining, &reset, now);
-        pair(format!("x-ratelimit-remaining-{what}"), format!("x-ratelimit-reset-{what}")).or_else(|| {
-            pair(format!("anthropic-ratelimit-{what}-remaining"), format!("anthropic-ratelimit-{what}-reset"))
-        })
+        let openai = ["limit", "remaining", "reset"].map(|field| format!("x-ratelimit-{field}-{what}"));
+        let anthropic = ["limit", "remaining", "reset"].map(|field| format!("anthropic-ratelimit-{what}-{field}"));
+        left(headers, &openai, now).or_else(|| left(headers, &anthropic, now))
     };
     (of("requests"), of("tokens"))
 }
 
-fn left(headers: &HeaderMap, remaining: &str, reset: &str, now: Timestamp) -> Option<Left> {
+fn left(headers: &HeaderMap, [limit, remaining, reset]: &[String; 3], now: Timestamp) -> Option<Left> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     // Negative or absent: unknown.
-    let remaining = headers.get(remaining)?.to_str().ok()?.trim().parse().ok()?;
-    let reset = wait(headers.get(reset)?.to_str().ok()?.trim(), now)?;
-    Some(Left { remaining, reset })
+    let remaining = text(remaining)?.parse().ok()?;
+    let reset = wait(text(reset)?, now)?;
+    let limit = text(limit).and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+    Some(Left { limit, remaining, reset })
 }
 
 /// When to come back: `retry-after-ms`, or `Retry-After` in seconds or as a date.
@@ -111,18 +113,19 @@ mod tests {
     #[test]
     fn what_is_left_is_read_from_openai_and_anthropic() {
         let openai = headers(&[
+            ("x-ratelimit-limit-requests", "60"),
             ("x-ratelimit-remaining-requests", "59"),
             ("x-ratelimit-reset-requests", "1m0.5s"),
             ("x-ratelimit-remaining-tokens", "1000"),
             ("x-ratelimit-reset-tokens", "12ms"),
         ]);
-        let left = |remaining, millis| Some(Left { remaining, reset: Duration::from_millis(millis) });
-        assert_eq!(limits(&openai, now()), (left(59, 60_500), left(1_000, 12)));
+        let left = |limit, remaining, millis| Some(Left { limit, remaining, reset: Duration::from_millis(millis) });
+        assert_eq!(limits(&openai, now()), (left(Some(60), 59, 60_500), left(None, 1_000, 12)));
         let anthropic = headers(&[
             ("anthropic-ratelimit-requests-remaining", "0"),
             ("anthropic-ratelimit-requests-reset", "2026-11-24T10:00:20Z"),
         ]);
-        assert_eq!(limits(&anthropic, now()), (left(0, 20_000), None));
+        assert_eq!(limits(&anthropic, now()), (left(None, 0, 20_000), None));
         let azure = headers(&[("x-ratelimit-remaining-requests", "-1"), ("x-ratelimit-reset-requests", "0")]);
         assert_eq!(limits(&azure, now()), (None, None));
     }

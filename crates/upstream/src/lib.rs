@@ -31,7 +31,7 @@ pub use config::{OnAmbiguous, Patience, UpstreamConfig};
 pub use egress::{BadNetwork, Egress, Network};
 pub use estimate::estimate;
 pub use failure::CallFailure;
-pub use gate::{Closed, Gate, GateStatus, Permit, Why};
+pub use gate::{Ahead, Closed, Gate, GateStatus, Permit, Setback, Try, Used, Why};
 pub use messenger::{Answered, Messenger};
 pub use metered::Metered;
 pub use passage::PassFailure;

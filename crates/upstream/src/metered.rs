@@ -108,7 +108,7 @@ impl Metered {
         let failure = CallFailure::unanswered(fault, detail);
         self.is_over = true;
         if let Some(permit) = self.permit.take() {
-            permit.settle(&End { sign: failure.verdict.sign, usage: self.usage, ..End::GONE });
+            permit.settle(&End { usage: self.usage, ..failure.end() });
         }
         failure
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use raincheck_core::Backoff;
 use raincheck_core::gate::Then;
 
-use crate::{Answer, CallFailure, Closed, Request, Route, Upstreams, Why};
+use crate::{Answer, CallFailure, Closed, Request, Route, Try, Upstreams, Why};
 
 /// How often a call that is passed through is made at most.
 const TRIES_MAX: u32 = 3;
@@ -57,10 +57,14 @@ async fn through(
     patience: Duration,
     request: &impl Fn(&Route) -> Request,
 ) -> Result<Answer, PassFailure> {
-    route.gate.count_first_try();
-    let mut tries = 0;
+    let (mut tries, mut last) = (0, None);
     loop {
-        let permit = route.gate.enter(tokens, patience).await.map_err(PassFailure::Closed)?;
+        let of_try = if tries == 0 { Try::First } else { Try::Again };
+        let permit = match route.gate.enter(tokens, of_try, patience).await {
+            Ok(permit) => permit,
+            // There may be no more retries now: what the last try came to says more.
+            Err(closed) => return Err(last.map_or(PassFailure::Closed(closed), PassFailure::Failed)),
+        };
         let failure = match route.send(permit, &request(route)).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
@@ -68,7 +72,7 @@ async fn through(
         tries += 1;
         let again = match failure.verdict.then {
             Then::Wait => true,
-            Then::Retry => !failure.verdict.is_ambiguous && route.gate.may_retry(false),
+            Then::Retry => !failure.verdict.is_ambiguous && route.gate.grants_retry(),
             Then::Never | Then::Elsewhere | Then::Blocked(_) => false,
         };
         if !again || tries >= TRIES_MAX {
@@ -78,5 +82,6 @@ async fn through(
             let backoff = Backoff { base_ms: 500, cap_ms: 8_000 };
             tokio::time::sleep(backoff.wait(tries, failure.retry_after, route.gate.dice()).min(patience)).await;
         }
+        last = Some(failure);
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::egress::{Http, Idle};
-use crate::gate::{End, Permit};
+use crate::gate::Permit;
 use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers};
 
 /// How connections that nobody uses are kept, for each upstream.
@@ -149,7 +149,7 @@ impl Route {
         self.make(None, request).await
     }
 
-    async fn make(&self, permit: Option<Permit>, request: &Request) -> Result<Answer, CallFailure> {
+    async fn make(&self, mut permit: Option<Permit>, request: &Request) -> Result<Answer, CallFailure> {
         let upstream = &self.upstream;
         let patience = upstream.config.patience;
         let http = upstream.http_request(request)?;
@@ -175,6 +175,7 @@ impl Route {
             let retry_after = headers::retry_after(response.headers(), now, headers::WAIT_MAX);
             return Err(self.refused(permit, response, retry_after, patience.gap).await);
         }
+        permit.iter_mut().for_each(Permit::begun);
         let (parts, body) = response.into_parts();
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_stream = content_type.starts_with("text/event-stream");
@@ -194,26 +195,22 @@ impl Route {
         let bytes = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Option<Value> = serde_json::from_slice(&bytes).ok();
         let (code, message) = body.as_ref().map_or((None, None), |body| self.upstream.config.protocol.error(body));
-        let verdict = Fault::Status { status, code }.verdict();
+        let fault = Fault::Status { status, code };
+        let (verdict, what) = (fault.verdict(), fault.told());
         let said = message.map(|message| format!(": {message}")).unwrap_or_default();
         let detail = format!("{} answered {status}{said}", self.upstream.name);
+        let failure = CallFailure { verdict, detail, what, status: Some(status), body, retry_after };
         if let Some(permit) = permit {
-            permit.settle(&End {
-                sign: verdict.sign,
-                throttled: verdict.throttled,
-                is_429: status == 429 && verdict.throttled,
-                retry_after,
-                ..End::GONE
-            });
+            permit.fail(&failure);
         }
-        CallFailure { verdict, detail, status: Some(status), body, retry_after }
+        failure
     }
 }
 
 fn unanswered(permit: Option<Permit>, fault: Fault<'_>, detail: String) -> CallFailure {
     let failure = CallFailure::unanswered(fault, detail);
     if let Some(permit) = permit {
-        permit.settle(&End { sign: failure.verdict.sign, ..End::GONE });
+        permit.fail(&failure);
     }
     failure
 }

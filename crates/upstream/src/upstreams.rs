@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use raincheck_core::{Dice, Lane, Openings, Time};
 use tokio::time::Instant;
 
-use crate::route::{Route, RouteError, lane};
+use crate::route::{Route, RouteError};
 use crate::send::Upstream;
-use crate::{Egress, Gate, GateStatus, Protocol, UpstreamConfig};
+use crate::{Egress, Gate, GateStatus, Protocol, Served, UpstreamConfig};
 
 /// How many models of an upstream have a gate of their own. Callers name models: those beyond share one.
 const GATES_MAX: usize = 64;
@@ -148,7 +148,8 @@ impl Upstreams {
         let key = (upstream.name.clone(), model.to_owned());
         let key = if is_full && !gates.contains_key(&key) { (key.0, OTHERS.to_owned()) } else { key };
         let make = |(name, model): &(String, String)| {
-            Arc::new(Gate::new(lane(name, model), &upstream.config, Arc::clone(&self.0.surroundings)))
+            let leads_to = Served { upstream: name.clone(), model: model.clone() };
+            Arc::new(Gate::new(leads_to, &upstream.config, Arc::clone(&self.0.surroundings)))
         };
         Arc::clone(gates.entry(key.clone()).or_insert_with(|| make(&key)))
     }

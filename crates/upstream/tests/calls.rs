@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raincheck_core::gate::Then;
 use raincheck_upstream::{
-    Answer, CallFailure, PassFailure, Patience, Protocol, Request, Secret, UpstreamConfig, Upstreams, Usage, Why,
+    Answer, CallFailure, PassFailure, Patience, Protocol, Request, Secret, Try, UpstreamConfig, Upstreams, Usage, Why,
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ async fn failure(server: &Server, change: impl FnOnce(&mut UpstreamConfig)) -> C
     change(&mut config);
     let upstreams = upstreams(vec![("one", config)]);
     let route = upstreams.routes(Protocol::Openai, MODEL, None).unwrap().remove(0);
-    let permit = route.gate().try_enter(1).unwrap();
+    let permit = route.gate().try_enter(1, Try::First).unwrap();
     let failure = match route.send(permit, &request()).await {
         Ok(answer) => answer.read(1_000).await.unwrap_err(),
         Err(failure) => failure,
@@ -47,7 +47,7 @@ async fn a_call_is_addressed_signed_and_counted() {
     let upstreams = upstreams(vec![("one", config)]);
     let route = upstreams.routes(Protocol::Openai, MODEL, Some("one")).unwrap().remove(0);
     let request = Request { idempotency_key: Some("job_1".into()), ..request() };
-    let mut answer = route.send(route.gate().try_enter(10).unwrap(), &request).await.unwrap();
+    let mut answer = route.send(route.gate().try_enter(10, Try::First).unwrap(), &request).await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.served.upstream.as_str()), (200, "one"));
     assert_eq!(route.gate().status().under_way, 1, "its body is still coming");
     while let Some(piece) = answer.body.next().await {
@@ -122,9 +122,9 @@ async fn a_429_shuts_the_gate_for_as_long_as_it_says() {
     let server = Server::start(vec![limit, good()]).await;
     let upstreams = upstreams(vec![("one", config(&server.url))]);
     let route = upstreams.routes(Protocol::Openai, MODEL, None).unwrap().remove(0);
-    let failure = route.send(route.gate().try_enter(1).unwrap(), &request()).await.err().unwrap();
+    let failure = route.send(route.gate().try_enter(1, Try::First).unwrap(), &request()).await.err().unwrap();
     assert_eq!((failure.verdict.then, failure.retry_after), (Then::Wait, Some(Duration::from_millis(300))));
-    let closed = route.gate().try_enter(1).err().unwrap();
+    let closed = route.gate().try_enter(1, Try::First).err().unwrap();
     assert_eq!((closed.why, route.gate().free()), (Why::Throttled, 0));
     assert!(closed.wait <= Duration::from_millis(300));
     assert!(pass(&upstreams, Duration::from_secs(5)).await.is_ok(), "who waits is let through when it opens");
@@ -155,7 +155,7 @@ async fn a_path_leads_nowhere_else() {
     let route = upstreams.routes(Protocol::Openai, MODEL, None).unwrap().remove(0);
     for path in ["@evil.example/", "//evil.example/x", "http://evil.example/"] {
         let request = Request::post(path, Bytes::new());
-        let _ = route.send(route.gate().try_enter(1).unwrap(), &request).await;
+        let _ = route.send(route.gate().try_enter(1, Try::First).unwrap(), &request).await;
     }
     assert!(server.asked().iter().all(|asked| asked.path.starts_with("/v1/")), "{:?}", server.asked());
 }

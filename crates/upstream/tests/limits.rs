@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raincheck_core::gate::ConcurrencyLimit;
-use raincheck_upstream::{Protocol, Request};
+use raincheck_upstream::{Protocol, Request, Try};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ async fn limits_of_a_minute_are_used_and_never_passed() {
         let gate = Arc::clone(upstreams.routes(Protocol::Openai, "m", None).unwrap()[0].gate());
         let (start, mut taken, mut permits) = (Instant::now(), Vec::new(), JoinSet::new());
         while start.elapsed() < Duration::from_secs(600) {
-            let permit = gate.enter(tokens_per_call, Duration::from_secs(120)).await.ok().unwrap();
+            let permit = gate.enter(tokens_per_call, Try::First, Duration::from_secs(120)).await.ok().unwrap();
             taken.push(start.elapsed());
             permits.spawn(async move {
                 tokio::time::sleep(Duration::from_secs(2)).await;

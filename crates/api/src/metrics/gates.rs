@@ -1,8 +1,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use raincheck_core::gate::BreakerState;
-use raincheck_upstream::GateStatus;
+use raincheck_upstream::{Ahead, GateStatus};
 
 use super::PREFIX;
 use super::engine::{Floats, Ints};
@@ -22,9 +21,9 @@ pub(super) fn registry(gates: &[GateStatus]) -> Registry {
         under_way.get_or_create(&labels).set(i64::try_from(gate.under_way).unwrap_or(i64::MAX));
         limit.get_or_create(&labels).set(i64::try_from(gate.limit).unwrap_or(i64::MAX));
         breaker.get_or_create(&labels).set(match gate.breaker {
-            BreakerState::Closed => 0,
-            BreakerState::HalfOpen => 1,
-            BreakerState::Open(_) => 2,
+            Ahead::Closed => 0,
+            Ahead::HalfOpen => 1,
+            Ahead::Open(_) => 2,
         });
         shut.get_or_create(&labels).set(gate.shut_for.unwrap_or_default().as_secs_f64());
     }

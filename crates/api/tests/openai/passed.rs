@@ -10,9 +10,8 @@ use axum::http::{Method, Response, StatusCode};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use raincheck_api::{ApiSettings, Doors, NotPassed, Passage, Passed, PassedBody};
-use raincheck_core::gate::BreakerState;
-use raincheck_core::{Problem, ProblemType, Time};
-use raincheck_upstream::GateStatus;
+use raincheck_core::{Problem, ProblemType};
+use raincheck_upstream::{Ahead, GateStatus, Used};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -74,9 +73,20 @@ impl Passage for Upstream {
     }
 
     fn gates(&self) -> Vec<GateStatus> {
-        let open = BreakerState::Open(Time::EPOCH);
-        let (lane, shut_for) = ("one.m".parse().unwrap(), Some(Duration::from_millis(2500)));
-        vec![GateStatus { lane, under_way: 3, limit: 5, breaker: open, shut_for }]
+        vec![GateStatus {
+            upstream: "one".into(),
+            model: "m".into(),
+            lane: "one.m".parse().unwrap(),
+            under_way: 3,
+            limit: 5,
+            is_adaptive: true,
+            requests: Some(Used { used: 7, limit: 60 }),
+            tokens: None,
+            breaker: Ahead::Open(Duration::from_secs(4)),
+            shut_for: Some(Duration::from_millis(2500)),
+            shut_by: Some(429),
+            setback: None,
+        }]
     }
 }
 

@@ -9,14 +9,17 @@ const SPAN_MIN: Duration = Duration::from_secs(30);
 const SPAN_MAX: Duration = Duration::from_secs(20 * 60);
 /// With fewer outcomes nothing is judged.
 const OUTCOMES_MIN: u64 = 20;
-/// So many calls in a row that reached nobody need no more judging.
+/// So many failures in a row need no more judging, however well it went before: a busy upstream that goes down is left alone
+/// within a second, not only once half of a span has failed.
+const FAILURES_MAX: u32 = 20;
+/// So many calls in a row that reached nobody need none either.
 const CONNECT_FAILURES_MAX: u32 = 5;
 /// How long nothing is let through at first; twice as long each time the probe fails.
 const OPEN_MIN: Duration = Duration::from_secs(5);
-/// And never longer than this: an upstream that works again is used again within a minute, and one probe in that time is
-/// nothing to one that does not.
-const OPEN_MAX: Duration = Duration::from_secs(45);
-/// So many good probes in a row close it again.
+/// And never longer than this: an upstream that works again is used as before within a minute, which includes what has
+/// piled up meanwhile; and one probe in that time is nothing to one that does not.
+const OPEN_MAX: Duration = Duration::from_secs(20);
+/// So many good probes close it again.
 const PROBES: u32 = 5;
 
 /// What an outcome says of the upstream.
@@ -44,12 +47,14 @@ pub enum BreakerState {
 }
 
 /// Stops calls to an upstream that fails most of them, and finds out when it works again: one probe, then two at once, four,
-/// and so on.
+/// and so on. An answer that begins well lets more go, so that slow calls are not tried one after another; only those that
+/// end well close it.
 #[derive(Debug, Default)]
 pub struct Breaker {
     /// Good and bad outcomes, second by second.
     seconds: VecDeque<(Time, u64, u64)>,
     unreached: u32,
+    failures: u32,
     slowest: Duration,
     phase: Phase,
 }
@@ -65,6 +70,7 @@ enum Phase {
     HalfOpen {
         wait: Duration,
         under_way: u32,
+        begun: u32,
         good: u32,
     },
 }
@@ -89,7 +95,7 @@ impl Breaker {
             Phase::Closed => Ok(usize::MAX),
             Phase::Open { until, .. } if until > now => Err(until),
             Phase::Open { .. } => Ok(1),
-            Phase::HalfOpen { under_way, good, .. } => match (1 << good.min(16)) - i64::from(under_way) {
+            Phase::HalfOpen { under_way, begun, .. } => match (1 << begun.min(PROBES)) - i64::from(under_way) {
                 free if free > 0 => Ok(usize::try_from(free).unwrap_or(1)),
                 _ => Err(now.after(Duration::from_secs(1))),
             },
@@ -101,7 +107,7 @@ impl Breaker {
         if let Phase::Open { until, wait } = self.phase
             && until <= now
         {
-            self.phase = Phase::HalfOpen { wait, under_way: 0, good: 0 };
+            self.phase = Phase::HalfOpen { wait, under_way: 0, begun: 0, good: 0 };
         }
         match &mut self.phase {
             Phase::HalfOpen { under_way, .. } => {
@@ -112,16 +118,26 @@ impl Breaker {
         }
     }
 
+    /// The answer to a probe has begun, and says nothing bad.
+    pub fn begun(&mut self) {
+        if let Phase::HalfOpen { begun, .. } = &mut self.phase {
+            *begun += 1;
+        }
+    }
+
     /// A call that was let through has ended after `took`.
     pub fn record(&mut self, sign: Sign, is_probe: bool, took: Duration, now: Time, dice: Dice) {
         match &mut self.phase {
             Phase::Closed => self.judge(sign, took, now, dice),
             // Let through before it opened: that is known already.
             Phase::Open { .. } => {}
-            Phase::HalfOpen { wait, under_way, good } if is_probe => {
+            Phase::HalfOpen { wait, under_way, begun, good } if is_probe => {
                 *under_way = under_way.saturating_sub(1);
                 match sign {
-                    Sign::Good => *good += 1,
+                    Sign::Good => {
+                        *good += 1;
+                        *begun = (*begun).max(*good);
+                    }
                     Sign::Bad | Sign::Unreached => {
                         let wait = (*wait * 2).min(OPEN_MAX);
                         return self.open(wait, now, dice);
@@ -144,6 +160,7 @@ impl Breaker {
             Sign::None => return,
         };
         self.unreached = if sign == Sign::Unreached { self.unreached + 1 } else { 0 };
+        self.failures = if bad > 0 { self.failures + 1 } else { 0 };
         let span = self.slowest.max(SPAN_MIN);
         while self.seconds.front().is_some_and(|(since, ..)| since.after(span) <= now) {
             self.seconds.pop_front();
@@ -157,14 +174,15 @@ impl Breaker {
         }
         let (goods, bads) = self.seconds.iter().fold((0, 0), |(g, b), (_, good, bad)| (g + good, b + bad));
         let fails = goods + bads >= OUTCOMES_MIN && bads * 2 >= goods + bads;
-        if bad > 0 && (fails || self.unreached >= CONNECT_FAILURES_MAX) {
+        let in_a_row = self.failures >= FAILURES_MAX || self.unreached >= CONNECT_FAILURES_MAX;
+        if bad > 0 && (fails || in_a_row) {
             self.open(OPEN_MIN, now, dice);
         }
     }
 
     fn open(&mut self, wait: Duration, now: Time, dice: Dice) {
         self.seconds.clear();
-        self.unreached = 0;
+        (self.unreached, self.failures) = (0, 0);
         // A fifth longer at random, so that many servers do not probe at the same moment.
         self.phase = Phase::Open { until: now.after(wait + dice.up_to(wait / 5)), wait };
     }
@@ -211,6 +229,35 @@ mod tests {
     }
 
     #[test]
+    fn twenty_failures_in_a_row_open_it_however_well_it_went() {
+        let mut breaker = Breaker::default();
+        (0..1_000).for_each(|now| call(&mut breaker, Sign::Good, now));
+        (0..19).for_each(|now| call(&mut breaker, Sign::Bad, 1_000 + now));
+        assert_eq!(breaker.state(at(1_019)), BreakerState::Closed);
+        call(&mut breaker, Sign::Bad, 1_019);
+        assert_eq!(breaker.state(at(1_019)), BreakerState::Open(at(6_019)));
+    }
+
+    #[test]
+    fn slow_probes_that_begin_well_let_more_go_and_close_it_only_at_their_end() {
+        let mut breaker = Breaker::default();
+        (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
+        assert!(breaker.start(at(5_000)));
+        breaker.begun();
+        assert_eq!(breaker.free(at(5_100)), Ok(1));
+        assert!(breaker.start(at(5_100)));
+        breaker.begun();
+        assert_eq!(breaker.free(at(5_200)), Ok(2));
+        assert_eq!(breaker.state(at(5_200)), BreakerState::HalfOpen);
+        breaker.record(Sign::Bad, true, SHORT, at(5_300), Dice(0));
+        assert_eq!(
+            breaker.state(at(5_300)),
+            BreakerState::Open(at(15_300)),
+            "one that stalls in the middle opens it again"
+        );
+    }
+
+    #[test]
     fn being_throttled_never_opens_it() {
         let mut breaker = Breaker::default();
         (0..1_000).for_each(|now| call(&mut breaker, Sign::None, now));
@@ -244,7 +291,7 @@ mod tests {
             let BreakerState::Open(next) = breaker.state(until) else { panic!("it is open") };
             waits.push(next.since(until).as_secs());
         }
-        assert_eq!(waits, [10, 20, 40, 45, 45, 45, 45, 45]);
+        assert_eq!(waits, [10, 20, 20, 20, 20, 20, 20, 20]);
     }
 
     #[test]

@@ -14,8 +14,9 @@ const SLOWDOWN: f64 = 3.0;
 pub enum ConcurrencyLimit {
     /// Always this many.
     Fixed(usize),
-    /// As many as it bears, found out as TCP does: one more for each limit's worth of good answers, half as many when it
-    /// says that it is too much, fewer when its first bytes come much later than at their best.
+    /// As many as it bears, found out as TCP does: twice as many for each limit's worth of good answers until it once was too
+    /// much, and up to half of that again later; above it one more. Half as many when the upstream says that it is too much,
+    /// fewer when its first bytes come much later than at their best.
     Adaptive {
         /// But never more than this.
         max: usize,
@@ -27,6 +28,11 @@ pub enum ConcurrencyLimit {
 pub struct Concurrency {
     limit: ConcurrencyLimit,
     current: f64,
+    /// Up to here it doubles.
+    doubles_to: f64,
+    /// The last change was that it was lowered: what is lowered several times in a row was too much only at first, and may
+    /// have been no matter of too much at all, but an outage.
+    was_lowered: bool,
     under_way: usize,
     lowered_at: Option<Time>,
     /// How long the first byte takes: at its best, and lately.
@@ -42,7 +48,16 @@ impl Concurrency {
             ConcurrencyLimit::Fixed(limit) => limit.max(1) as f64,
             ConcurrencyLimit::Adaptive { max } => START.min(max.max(1) as f64),
         };
-        Self { limit, current, under_way: 0, lowered_at: None, best: None, lately: None }
+        Self {
+            limit,
+            current,
+            doubles_to: f64::INFINITY,
+            was_lowered: false,
+            under_way: 0,
+            lowered_at: None,
+            best: None,
+            lately: None,
+        }
     }
 
     /// How many may be under way now.
@@ -87,7 +102,9 @@ impl Concurrency {
             if self.is_slowed_down() {
                 self.lower(0.9, now);
             } else if was_full {
-                self.current = (self.current + 1.0 / self.current).min(max.max(1) as f64);
+                let more = if self.current < self.doubles_to { 1.0 } else { 1.0 / self.current };
+                self.current = (self.current + more).min(max.max(1) as f64);
+                self.was_lowered = false;
             }
         }
     }
@@ -107,6 +124,10 @@ impl Concurrency {
     fn lower(&mut self, factor: f64, now: Time) {
         let wait = self.lately.unwrap_or_default().max(LOWER_EVERY);
         if self.lowered_at.is_none_or(|at| at.after(wait) <= now) {
+            if !self.was_lowered {
+                self.doubles_to = self.current / 2.0;
+            }
+            self.was_lowered = true;
             self.current = (self.current * factor).max(1.0);
             self.lowered_at = Some(now);
         }
@@ -139,15 +160,30 @@ mod tests {
     }
 
     #[test]
-    fn an_adaptive_one_grows_by_about_one_a_round_and_is_halved_once() {
+    fn an_adaptive_one_doubles_until_it_is_too_much_and_then_grows_by_about_one_a_round() {
+        let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
+        (0..4).for_each(|now| round(&mut calls, false, FAST, now));
+        // Half of a round's answers come when less than half of the limit is under way, for none enter here meanwhile.
+        assert!((16..=32).contains(&calls.limit()), "{}", calls.limit());
+        let doubled = calls.limit();
+        round(&mut calls, true, None, 10_000);
+        assert_eq!(calls.limit(), doubled / 2);
+        (0..10).for_each(|now| round(&mut calls, false, FAST, 10_001 + now));
+        assert!((doubled / 2 + 3..=doubled / 2 + 11).contains(&calls.limit()), "{}", calls.limit());
+    }
+
+    #[test]
+    fn after_an_outage_it_is_soon_half_of_what_it_was() {
         let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
         (0..20).for_each(|now| round(&mut calls, false, FAST, now));
         let grown = calls.limit();
-        assert!((14..=26).contains(&grown), "{grown}");
+        assert_eq!(grown, 100);
         round(&mut calls, true, None, 10_000);
         assert_eq!(calls.limit(), grown / 2);
         (10_000..40_000).step_by(1_001).for_each(|now| round(&mut calls, true, None, now));
         assert_eq!(calls.limit(), 1);
+        (0..12).for_each(|now| round(&mut calls, false, FAST, 50_000 + now));
+        assert!((50..60).contains(&calls.limit()), "{}", calls.limit());
     }
 
     #[test]

@@ -75,6 +75,27 @@ const BILLING: [&str; 6] = [
 const CONTENT: [&str; 4] = ["content_policy_violation", "content_filter", "invalid_prompt", "moderation_blocked"];
 
 impl Fault<'_> {
+    /// What happened, in a few words.
+    #[must_use]
+    pub fn told(&self) -> &'static str {
+        match self {
+            Self::Connect => "it was not reached",
+            Self::FirstByte => "it did not answer in time",
+            Self::Stalled => "its answer stopped coming",
+            Self::CutOff => "the connection broke off",
+            Self::Malformed => "its answer was not what its protocol says",
+            Self::TooLong => "the call took longer than it may",
+            Self::Cancelled => "the caller went away",
+            Self::Status { .. } => match self.verdict() {
+                Verdict { then: Then::Blocked(Block::Billing), .. } => "its account has no credit",
+                Verdict { then: Then::Blocked(Block::Credential), .. } => "it does not accept the key",
+                Verdict { then: Then::Wait, .. } => "it said that it was too much",
+                Verdict { then: Then::Retry, .. } => "it failed",
+                Verdict { then: Then::Never | Then::Elsewhere, .. } => "it refused the request",
+            },
+        }
+    }
+
     /// The one table of what a fault means; docs/upstreams.md shows it.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

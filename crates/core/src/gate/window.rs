@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use crate::Time;
 
-/// What limits are per.
-const MINUTE: Duration = Duration::from_secs(60);
+/// What limits are per, and a little more: a call that takes longer to its upstream than one a minute later is counted there
+/// within the same minute as that.
+const MINUTE: Duration = Duration::from_millis(60_250);
 /// The limit is spread over the minute: about this part of it is used in the same part of the minute, so that who
 /// comes late in a minute does not find all of it gone.
 const PARTS: u64 = 10;
@@ -23,6 +24,15 @@ pub struct Window {
     next: u64,
     /// What the upstream itself said is left, until when.
     left: Option<(u64, Time)>,
+    /// What others use of the limit that the upstream announced, until when.
+    others: Option<Others>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Others {
+    use_of: u64,
+    announced: u64,
+    until: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +51,18 @@ impl Window {
     #[must_use]
     pub fn new(per_minute: u64) -> Self {
         let limit = per_minute.clamp(1, LIMIT_MAX);
-        Self { limit, taken: VecDeque::new(), used: 0, next: 0, left: None }
+        Self { limit, taken: VecDeque::new(), used: 0, next: 0, left: None, others: None }
     }
 
     /// The limit.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// It is another from now on.
+    pub fn set_limit(&mut self, per_minute: u64) {
+        self.limit = per_minute.clamp(1, LIMIT_MAX);
     }
 
     /// How much of it is taken in the minute that ends now.
@@ -71,6 +86,13 @@ impl Window {
         }
         if self.used + cost > self.limit {
             return Err(self.when_gone(self.used + cost - self.limit));
+        }
+        if let Some(others) = self.others
+            && self.used + others.use_of + cost > others.announced
+        {
+            let over = self.used + others.use_of + cost - others.announced;
+            let own = if over <= self.used { self.when_gone(over) } else { others.until };
+            return Err(own.min(others.until));
         }
         match self.recent(now) {
             (used, Some(oldest)) if used >= self.part() => Err(oldest.after(PART)),
@@ -113,10 +135,25 @@ impl Window {
         }
     }
 
-    /// The upstream said that so much is left until then: others may use it too. Makes the limit stricter, never wider.
-    pub fn observe(&mut self, left: u64, until: Time, now: Time) {
-        if until > now {
-            self.left = Some((left, until.min(now.after(MINUTE))));
+    /// The upstream said that so much is left, of this limit if it said which, and that all of it will be there then: others
+    /// may use it too. Makes the limit stricter, never wider. Where the limit is known, what is used without being taken here
+    /// is the others'; how long what was taken here counts is known better here.
+    pub fn observe(&mut self, left: u64, of: Option<u64>, until: Time, now: Time) {
+        self.forget(now);
+        let until = until.min(now.after(MINUTE));
+        if until <= now {
+            return;
+        }
+        match of {
+            Some(announced) => {
+                let use_of = announced.saturating_sub(left).saturating_sub(self.used);
+                // Calls on their way there are not in what it says, and make the others' part look smaller for a moment.
+                let is_less = self.others.is_some_and(|known| known.announced == announced && known.use_of > use_of);
+                if use_of > 0 && !is_less {
+                    self.others = Some(Others { use_of, announced, until });
+                }
+            }
+            None => self.left = Some((left, until)),
         }
     }
 
@@ -126,7 +163,12 @@ impl Window {
             return 0;
         }
         let cost = cost.clamp(1, self.limit);
-        let room = (self.limit - self.used).min(self.left.map_or(u64::MAX, |(left, _)| left));
+        let beside = |others: Others| others.announced.saturating_sub(others.use_of).saturating_sub(self.used);
+        let room = self
+            .limit
+            .saturating_sub(self.used)
+            .min(self.left.map_or(u64::MAX, |(left, _)| left))
+            .min(self.others.map_or(u64::MAX, beside));
         let soon = self.part().saturating_sub(self.recent(now).0).div_ceil(cost);
         usize::try_from((room / cost).min(soon)).unwrap_or(usize::MAX)
     }
@@ -137,6 +179,7 @@ impl Window {
             self.taken.pop_front();
         }
         self.left = self.left.filter(|(_, until)| *until > now);
+        self.others = self.others.filter(|others| others.until > now);
     }
 
     /// When so much of what is taken will no longer count.
@@ -207,9 +250,9 @@ mod tests {
         assert_eq!(window.check(900, at(0)), Ok(()));
         window.take(900, at(0));
         assert_eq!(window.check(50, at(0)), Err(at(6_000)), "the minute's turn for others");
-        assert_eq!(window.check(200, at(7_000)), Err(at(60_000)));
+        assert_eq!(window.check(200, at(7_000)), Err(at(60_250)));
         assert_eq!(window.check(50, at(7_000)), Ok(()));
-        assert_eq!(window.check(5_000, at(60_000)), Ok(()), "more than the limit is for the upstream to refuse");
+        assert_eq!(window.check(5_000, at(60_250)), Ok(()), "more than the limit is for the upstream to refuse");
     }
 
     #[test]
@@ -218,21 +261,34 @@ mod tests {
         let reservation = window.take(900, at(0));
         window.settle(reservation, 100);
         assert_eq!(window.used(at(1)), 100);
-        assert_eq!(window.used(at(60_000)), 0);
+        assert_eq!(window.used(at(60_250)), 0);
         window.settle(reservation, 5);
-        assert_eq!(window.used(at(60_000)), 0);
+        assert_eq!(window.used(at(60_250)), 0);
     }
 
     #[test]
     fn what_the_upstream_says_is_left_counts_until_its_reset() {
         let mut window = Window::new(1_000);
-        window.observe(1, at(5_000), at(0));
+        window.observe(1, None, at(5_000), at(0));
         assert_eq!(window.free(1, at(0)), 1);
         window.take(1, at(0));
         assert_eq!(window.check(1, at(0)), Err(at(5_000)));
         assert_eq!(window.check(1, at(5_000)), Ok(()));
-        window.observe(0, at(5_000), at(6_000));
+        window.observe(0, None, at(5_000), at(6_000));
         assert_eq!(window.check(1, at(6_000)), Ok(()), "a reset that has passed says nothing");
+    }
+
+    #[test]
+    fn what_others_use_of_an_announced_limit_counts_until_its_reset() {
+        let mut window = Window::new(100);
+        (0..4).for_each(|_| {
+            window.take(1, at(0));
+        });
+        window.observe(96, Some(100), at(60_000), at(10));
+        assert_eq!(window.check(1, at(10)), Ok(()), "all of it is our own use");
+        window.observe(2, Some(100), at(9_000), at(20));
+        assert_eq!((window.check(3, at(20)), window.free(1, at(20))), (Err(at(9_000)), 2));
+        assert_eq!(window.check(3, at(9_000)), Ok(()));
     }
 
     proptest! {

@@ -10,14 +10,13 @@ use crate::remote::{Remote, Seen};
 pub(super) struct Fal<'a> {
     route: &'a Route,
     arguments: Value,
-    key: String,
     /// The part of the endpoint under which its requests are found: owner and alias.
     app: String,
 }
 
 impl<'a> Fal<'a> {
-    pub(super) fn new(route: &'a Route, arguments: Value, key: String) -> Self {
-        Self { route, arguments, key, app: app(route.model()) }
+    pub(super) fn new(route: &'a Route, arguments: Value) -> Self {
+        Self { route, arguments, app: app(route.model()) }
     }
 
     async fn get(&self, path: String) -> Result<Value, CallFailure> {
@@ -33,10 +32,10 @@ fn app(endpoint: &str) -> String {
 
 #[async_trait]
 impl Remote for Fal<'_> {
-    async fn start(&self) -> Result<String, CallFailure> {
+    async fn start(&self, key: &str) -> Result<String, CallFailure> {
         let body = serde_json::to_vec(&self.arguments).unwrap_or_default();
         let mut request = Request::post(format!("/{}", self.route.model()), body.into());
-        request.idempotency_key = Some(self.key.clone());
+        request.idempotency_key = Some(key.to_owned());
         let queued = object(&self.route.send_aside(&request).await?.read(OBJECT_MAX).await?)?;
         let id = queued.get("request_id").and_then(Value::as_str).map(str::to_owned);
         id.ok_or_else(|| CallFailure::malformed("the answer has no request_id".into()))

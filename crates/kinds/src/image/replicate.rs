@@ -11,12 +11,11 @@ use crate::remote::{Remote, Seen};
 pub(super) struct Replicate<'a> {
     pub(super) route: &'a Route,
     pub(super) input: Value,
-    pub(super) key: String,
 }
 
 #[async_trait]
 impl Remote for Replicate<'_> {
-    async fn start(&self) -> Result<String, CallFailure> {
+    async fn start(&self, key: &str) -> Result<String, CallFailure> {
         let model = self.route.model();
         // A version is called by itself, a model by its owner's name and its own.
         let (path, body) = match model.split_once('/') {
@@ -24,7 +23,7 @@ impl Remote for Replicate<'_> {
             _ => ("/predictions".to_owned(), json!({"version": model, "input": self.input})),
         };
         let mut request = Request::post(path, body.to_string().into());
-        request.idempotency_key = Some(self.key.clone());
+        request.idempotency_key = Some(key.to_owned());
         let prediction = object(&self.route.send_aside(&request).await?.read(OBJECT_MAX).await?)?;
         let id = prediction.get("id").and_then(Value::as_str).map(str::to_owned);
         id.ok_or_else(|| CallFailure::malformed("the answer has no id".into()))

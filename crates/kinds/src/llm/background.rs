@@ -11,13 +11,11 @@ use crate::remote::{Remote, Seen};
 pub(super) struct Background<'a> {
     pub(super) route: &'a Route,
     pub(super) body: &'a Map<String, Value>,
-    /// By which the upstream can tell that it is asked again.
-    pub(super) key: String,
 }
 
 #[async_trait]
 impl Remote for Background<'_> {
-    async fn start(&self) -> Result<String, CallFailure> {
+    async fn start(&self, key: &str) -> Result<String, CallFailure> {
         let mut body = self.body.clone();
         ["upstream", "on_ambiguous", "stream"].iter().for_each(|name| drop(body.remove(*name)));
         body.insert("model".into(), self.route.model().into());
@@ -25,7 +23,7 @@ impl Remote for Background<'_> {
         // Without it the answer is forgotten minutes after it is there.
         body.insert("store".into(), true.into());
         let mut request = Request::post("/responses", serde_json::to_vec(&body).unwrap_or_default().into());
-        request.idempotency_key = Some(self.key.clone());
+        request.idempotency_key = Some(key.to_owned());
         let response = object(&self.route.send_aside(&request).await?.read(OBJECT_MAX).await?)?;
         let id = response.get("id").and_then(Value::as_str).map(str::to_owned);
         id.ok_or_else(|| CallFailure::malformed("the answer has no id".into()))

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use raincheck_core::Time;
+use raincheck_core::gate::{Reservation, Sign};
+use tokio::time::Instant;
+
+use super::{Gate, Try};
+use crate::{Setback, Usage};
+
+/// How a call ended, as its gate wants to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) sign: Sign,
+    pub(crate) throttled: bool,
+    /// The upstream's limit is reached: nobody should come before it is reset.
+    pub(crate) is_429: bool,
+    pub(crate) retry_after: Option<Duration>,
+    /// How long the first byte of a good answer took.
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) usage: Option<Usage>,
+    /// What went wrong, if something did.
+    pub(crate) setback: Option<Setback>,
+}
+
+impl End {
+    /// It says nothing of the upstream.
+    pub(crate) const GONE: Self = Self {
+        sign: Sign::None,
+        throttled: false,
+        is_429: false,
+        retry_after: None,
+        first_byte: None,
+        usage: None,
+        setback: None,
+    };
+}
+
+/// The right to make one call. Given back when it is dropped.
+pub struct Permit {
+    pub(super) gate: Arc<Gate>,
+    pub(super) reserved: Option<Reservation>,
+    pub(super) is_probe: bool,
+    /// It alone asks whether the upstream takes calls again after it said that it was too much.
+    pub(super) asks: bool,
+    pub(super) of_try: Try,
+    /// By the gate's time.
+    pub(super) entered: Time,
+    pub(super) began: Instant,
+    pub(super) is_settled: bool,
+}
+
+impl Permit {
+    /// The answer has begun, and is none that refuses.
+    pub fn begun(&mut self) {
+        Arc::clone(&self.gate).begun(self);
+    }
+
+    /// The call has ended.
+    pub(crate) fn settle(mut self, end: &End) {
+        self.is_settled = true;
+        self.gate.leave(&self, end, self.gate.dice());
+    }
+
+    /// What it was for has ended well, in more than one call: see [`Route::send_aside`](crate::Route::send_aside).
+    pub fn end(self, usage: Option<Usage>) {
+        let end = End { sign: Sign::Good, usage, ..End::GONE };
+        self.settle(&end);
+    }
+
+    /// What it was for has failed, in more than one call.
+    pub fn fail(self, failure: &crate::CallFailure) {
+        self.settle(&failure.end());
+    }
+
+    /// It was not used after all.
+    pub(super) fn give_back(self) {
+        self.gate.state().give_back(&self);
+        drop(self);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.gate.leave(self, &End::GONE, self.gate.dice());
+        }
+    }
+}
