@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, Response};
 use futures_util::stream::BoxStream;
 use raincheck_blob::Blobs;
 use raincheck_core::Problem;
-use raincheck_upstream::{GateStatus, Messenger};
+use raincheck_upstream::{GateStatus, Messenger, UpstreamStatus};
 
 mod upstreams;
 
@@ -49,6 +49,11 @@ pub trait Passage: Send + Sync + 'static {
 
     /// The gates that calls go through, as they stand.
     fn gates(&self) -> Vec<GateStatus> {
+        self.upstreams().into_iter().flat_map(|upstream| upstream.gates).collect()
+    }
+
+    /// Where calls go, as it stands.
+    fn upstreams(&self) -> Vec<UpstreamStatus> {
         Vec::new()
     }
 }

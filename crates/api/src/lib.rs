@@ -38,6 +38,7 @@ mod router;
 mod serve;
 mod settings;
 mod tls;
+mod upstreams;
 mod webhooks;
 
 pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};

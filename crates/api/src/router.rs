@@ -15,7 +15,8 @@ use crate::metrics::{HttpMetrics, metrics};
 use crate::openai::Calls;
 use crate::problem::ApiError;
 use crate::{
-    ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate, webhooks,
+    ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate, upstreams,
+    webhooks,
 };
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
@@ -59,6 +60,7 @@ fn native() -> Routes {
         .with(Method::GET, "/v1/queues", queues::queues)
         .with(Method::POST, "/v1/queues/{queue}/pause", queues::pause)
         .with(Method::POST, "/v1/queues/{queue}/resume", queues::resume)
+        .with(Method::GET, "/v1/upstreams", upstreams::upstreams)
         .with(Method::POST, "/v1/leases", leases::claim)
         .with(Method::POST, "/v1/leases/heartbeat", leases::heartbeat)
         .with(Method::POST, "/v1/leases/{id}/events", leases::append)

@@ -27,6 +27,7 @@ pub(crate) const NEEDS: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/queues", Some(Scope::Read)),
     ("POST", "/v1/queues/{queue}/pause", Some(Scope::Admin)),
     ("POST", "/v1/queues/{queue}/resume", Some(Scope::Admin)),
+    ("GET", "/v1/upstreams", Some(Scope::Admin)),
     ("POST", "/v1/leases", Some(Scope::Worker)),
     ("POST", "/v1/leases/heartbeat", Some(Scope::Worker)),
     ("POST", "/v1/leases/{id}/events", Some(Scope::Worker)),

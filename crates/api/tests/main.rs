@@ -18,4 +18,5 @@ mod replicate;
 mod sockets;
 mod support;
 mod tls;
+mod upstreams;
 mod webhooks;

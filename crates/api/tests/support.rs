@@ -271,7 +271,9 @@ pub(crate) fn blotted(mut value: Value) -> Value {
     fn blot(value: &mut Value) {
         match value {
             Value::Object(map) => map.iter_mut().for_each(|(name, value)| match value {
-                Value::String(text) if name.ends_with("_at") || name == "at" => *text = "[time]".into(),
+                Value::String(text) if name.ends_with("_at") || name.ends_with("_until") || name == "at" => {
+                    *text = "[time]".into();
+                }
                 other => blot(other),
             }),
             Value::Array(values) => values.iter_mut().for_each(blot),

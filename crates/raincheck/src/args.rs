@@ -1,7 +1,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::console::Color;
-use crate::{check, client, completions, follow, jobs, key, list, serve, simulate, submit, webhook};
+use crate::{check, client, completions, follow, jobs, key, list, serve, simulate, submit, upstreams, webhook};
 
 const START_HERE: &str = "\
 Start here:
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Cancel(jobs::Cancel),
     Retry(jobs::Retry),
     Webhook(webhook::Args),
+    Upstreams(upstreams::Args),
     Key(key::Args),
     Simulate(simulate::Args),
     Config(check::Args),

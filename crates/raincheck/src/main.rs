@@ -19,6 +19,7 @@ mod serve;
 mod show;
 mod simulate;
 mod submit;
+mod upstreams;
 mod webhook;
 
 use std::process::ExitCode;
@@ -78,6 +79,7 @@ async fn ask(command: &Command, args: &client::Args, console: Console) -> Result
         Command::List(args) => list::run(args, &client, console).await,
         Command::Cancel(args) => jobs::cancel(args, &client, console).await,
         Command::Retry(args) => jobs::retry(args, &client, console).await,
+        Command::Upstreams(args) => upstreams::run(args, &client, console).await,
         Command::Webhook(args) => webhook::run(args, &client, console).await,
         Command::Serve(_) | Command::Simulate(_) | Command::Config(_) | Command::Completions(_) | Command::Key(_) => {
             Ok(Exit::Success)

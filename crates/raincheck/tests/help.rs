@@ -16,6 +16,7 @@ const COMMANDS: &[&[&str]] = &[
     &["webhook", "show"],
     &["webhook", "redeliver"],
     &["webhook", "secret"],
+    &["upstreams"],
     &["key"],
     &["key", "create"],
     &["key", "list"],

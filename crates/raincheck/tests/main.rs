@@ -14,4 +14,5 @@ mod start;
 mod stop;
 mod support;
 mod tls;
+mod upstreams;
 mod webhooks;

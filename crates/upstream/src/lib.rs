@@ -40,5 +40,5 @@ pub use route::{Route, RouteError, Served};
 pub use secret::Secret;
 pub use send::Request;
 pub use sse::{Frame, Frames, FramesError};
-pub use upstreams::Upstreams;
+pub use upstreams::{UpstreamStatus, Upstreams};
 pub use usage::Usage;

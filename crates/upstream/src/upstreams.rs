@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use hyper::Uri;
 use raincheck_core::{Dice, Lane, Openings, Time};
 use tokio::time::Instant;
 
@@ -25,6 +26,25 @@ struct Inner {
     upstreams: BTreeMap<String, Arc<Upstream>>,
     gates: Mutex<BTreeMap<(String, String), Arc<Gate>>>,
     surroundings: Arc<Surroundings>,
+}
+
+/// An upstream as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamStatus {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it is: host and port of its address, and nothing else of it.
+    pub host: String,
+    /// The gates of the models that were called.
+    pub gates: Vec<GateStatus>,
+}
+
+/// Host and port: what stands before or behind them may be secret.
+fn host(address: &Uri) -> String {
+    let host = address.host().unwrap_or_default();
+    address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 type Changed = Box<dyn Fn() + Send + Sync>;
@@ -185,5 +205,33 @@ impl Upstreams {
     pub fn status(&self) -> Vec<GateStatus> {
         let gates = self.0.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates.values().map(|gate| gate.status()).collect()
+    }
+
+    /// All upstreams, by name, each with those of its gates that were used: what an operator may see of them.
+    #[must_use]
+    pub fn overview(&self) -> Vec<UpstreamStatus> {
+        let mut gates = self.status();
+        let of = |upstream: &Arc<Upstream>| {
+            let of_it = |gate: &mut GateStatus| gate.upstream == upstream.name;
+            UpstreamStatus {
+                name: upstream.name.clone(),
+                protocol: upstream.config.protocol,
+                host: host(&upstream.config.base_url),
+                gates: gates.extract_if(.., of_it).collect(),
+            }
+        };
+        self.0.upstreams.values().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_only_host_and_port_are_shown() {
+        let shown = |address: &str| host(&address.parse().unwrap());
+        assert_eq!(shown("https://user:canary@models.example:8443/canary/v1?key=canary"), "models.example:8443");
+        assert_eq!(shown("https://api.openai.com/v1"), "api.openai.com");
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use axum::http::{HeaderName, HeaderValue, Response};
 use futures_util::{StreamExt, stream};
 use raincheck_core::{Json, Problem, ProblemType};
-use raincheck_upstream::{CallFailure, GateStatus, PassFailure, Protocol, Request, Upstreams, estimate};
+use raincheck_upstream::{CallFailure, PassFailure, Protocol, Request, UpstreamStatus, Upstreams, estimate};
 use serde_json::Value;
 
 use super::{NotPassed, Passage, Passed, PassedBody};
@@ -56,8 +56,8 @@ impl Passage for Upstreams {
         protocol.parse().map(|protocol| Self::models(self, protocol)).unwrap_or_default()
     }
 
-    fn gates(&self) -> Vec<GateStatus> {
-        self.status()
+    fn upstreams(&self) -> Vec<UpstreamStatus> {
+        self.overview()
     }
 }
 

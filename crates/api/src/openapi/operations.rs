@@ -241,6 +241,9 @@ fn overview() -> Vec<Operation> {
         ),
         queue("/v1/queues/{queue}/pause", "pauseQueue", "Nothing is claimed from the queue any more"),
         queue("/v1/queues/{queue}/resume", "resumeQueue", "Jobs are claimed from the queue again"),
+        Operation::new("get", "/v1/upstreams", "listUpstreams", "Where calls go, and what of them is let through")
+            .scope(Scope::Admin)
+            .answer(200, "UpstreamsReply", "The upstreams"),
     ]
 }
 

@@ -10,6 +10,7 @@ use crate::leases::{
 };
 use crate::problem::ProblemBody;
 use crate::queues::{QueueView, QueuesReply};
+use crate::upstreams::UpstreamsReply;
 use crate::webhooks::{DeliveryView, SecretView};
 
 /// Every schema that an operation refers to, by name. `kinds` are those that jobs can be of.
@@ -32,6 +33,7 @@ pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
     define::<KindsReply<'_>>(&mut written);
     define::<QueueView>(&mut written);
     define::<QueuesReply>(&mut written);
+    define::<UpstreamsReply>(&mut written);
     define::<ClaimReply<'_>>(&mut written);
     define::<HeartbeatReply>(&mut written);
     define::<AppendReply>(&mut written);

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use raincheck_api::{ApiSettings, Doors, NotPassed, Passage, Passed, PassedBody};
 use raincheck_core::{Problem, ProblemType};
-use raincheck_upstream::{Ahead, GateStatus, Used};
+use raincheck_upstream::{Ahead, GateStatus, Protocol, UpstreamStatus, Used};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -72,8 +72,8 @@ impl Passage for Upstream {
         vec![("m".into(), "one".into()), ("org/m".into(), "one".into()), ("m".into(), "two".into())]
     }
 
-    fn gates(&self) -> Vec<GateStatus> {
-        vec![GateStatus {
+    fn upstreams(&self) -> Vec<UpstreamStatus> {
+        let gate = GateStatus {
             upstream: "one".into(),
             model: "m".into(),
             lane: "one.m".parse().unwrap(),
@@ -86,7 +86,9 @@ impl Passage for Upstream {
             shut_for: Some(Duration::from_millis(2500)),
             shut_by: Some(429),
             setback: None,
-        }]
+        };
+        let host = "models.example:8443".to_owned();
+        vec![UpstreamStatus { name: "one".into(), protocol: Protocol::Openai, host, gates: vec![gate] }]
     }
 }
 

@@ -131,9 +131,10 @@ fn a_providers_key_is_nowhere_but_at_the_provider() {
         shown.push(format!("{:?}", job::log(&mut http, &id)));
     }
     let mut http = stage.server.http();
-    for path in ["/metrics", "/openapi.json", "/v1/kinds", "/v1/jobs"] {
+    for path in ["/metrics", "/openapi.json", "/v1/kinds", "/v1/jobs", "/v1/upstreams"] {
         shown.push(http.get(path).expect("an answer").to_string());
     }
+    assert!(shown.last().is_some_and(|upstreams| upstreams.contains("last_failure")), "{shown:?}");
     let received = stage.simulator.requests(0);
     assert!(!received.is_empty(), "the provider was called");
     stage.server.stop();
