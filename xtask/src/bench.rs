@@ -3,7 +3,7 @@
 use crate::run::{Failure, command, run};
 use crate::{place, python};
 
-const BENCHMARKS: [&str; 6] = ["store", "accept", "run", "follow", "scan", "recovery"];
+const BENCHMARKS: [&str; 7] = ["store", "accept", "run", "follow", "outage", "scan", "recovery"];
 
 /// Builds the server and the benchmarks in the shipped profile and runs the one named first in `args`, or all.
 pub(crate) fn bench(args: &[String]) -> Result<(), Failure> {

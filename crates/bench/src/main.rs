@@ -9,6 +9,7 @@
 //! accept ┐                                      ┌─► closed (as fast as it goes)
 //! run    ├─► server (starts it) ─► http, jobs ──┤
 //! follow │                                      └─► paced (at a fixed rate)
+//! outage │
 //! recovery ┘                        figures (medians) ─► report
 //! ```
 
@@ -22,6 +23,7 @@ mod http;
 mod jobs;
 mod load;
 mod machine;
+mod outage;
 mod paced;
 mod plan;
 mod proc;
@@ -62,12 +64,16 @@ fn dispatch(args: &[&str]) -> Fallible<()> {
         ["accept", flags @ ..] => accept::bench(Plan::read(flags)?),
         ["run", flags @ ..] => run::bench(Plan::read(flags)?),
         ["follow", flags @ ..] => follow::bench(Plan::read(flags)?),
+        ["outage", drills @ ..] => outage::bench(drills),
         ["recovery", flags @ ..] => recovery::bench(Plan::read(flags)?),
         ["scan", flags @ ..] => scan::bench(Plan::read(flags)?),
         // Parts of benchmarks that are processes of their own.
         ["stand-in", rest @ ..] => stand_in::serve(rest),
         ["crowd", rest @ ..] => crowd::join(rest),
         ["rescan", rest @ ..] => scan::rescan(rest),
-        _ => Err("which benchmark? one of store, accept, run, follow, scan, recovery; --quick for a first look".into()),
+        _ => {
+            Err("which benchmark? one of store, accept, run, follow, outage, scan, recovery; --quick for a first look"
+                .into())
+        }
     }
 }

@@ -21,6 +21,11 @@ pub(crate) fn resident_bytes(pid: u32) -> Fallible<f64> {
     Ok(kibibytes * 1024.0)
 }
 
+/// How many files and sockets a process has open.
+pub(crate) fn open_files(pid: u32) -> Fallible<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// How many files a process may have open, and nobody can raise that.
 pub(crate) fn open_files_max() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

@@ -25,6 +25,20 @@ impl Server {
         Self::spawn(&mut command, settings).await
     }
 
+    /// Starts `raincheck serve` on a data directory, with a configuration file.
+    pub(crate) async fn start_configured(data: &Path, config: &Path) -> Fallible<Self> {
+        let mut command = Command::new(binary()?);
+        command.arg("serve").arg("--data-dir").arg(data).args(["--listen", "127.0.0.1:0"]).arg("--config").arg(config);
+        Self::spawn(&mut command, &[]).await
+    }
+
+    /// Starts `raincheck simulate` with a configuration file.
+    pub(crate) async fn simulate(config: &Path) -> Fallible<Self> {
+        let mut command = Command::new(binary()?);
+        command.args(["simulate", "--listen", "127.0.0.1:0"]).arg("--config").arg(config);
+        Self::spawn(&mut command, &[]).await
+    }
+
     /// Starts the stand-in, which is the same server put together without the command line: see [`crate::stand_in`].
     pub(crate) async fn start_stand_in(data: &Path, store: &str, settings: &[(&str, &str)]) -> Fallible<Self> {
         let mut command = Command::new(std::env::current_exe()?);
