@@ -89,7 +89,12 @@ pub(crate) async fn run(args: &Args, client: &Client, console: Console) -> Resul
     } else if reply.upstreams.is_empty() {
         console.say("no upstreams: docs/upstreams.md tells how they are configured");
     } else {
-        console.print(&page(&reply.upstreams, SystemClock.now(), console.width(), console.out))?;
+        let (page, left_out) = page(&reply.upstreams, SystemClock.now(), console.width(), console.out);
+        console.print(&page)?;
+        if !left_out.is_empty() {
+            let names = left_out.join(", ").to_lowercase();
+            console.say(&console.err.dim(&format!("left out: {names} (--json shows all)")));
+        }
     }
     Ok(Exit::Success)
 }
@@ -104,14 +109,23 @@ fn only(text: &str, name: Option<&str>) -> String {
     answer.to_string()
 }
 
-fn page(upstreams: &[Upstream], now: Time, width: Option<usize>, paint: Paint) -> String {
+/// The table, and the columns for which there was no room.
+fn page(upstreams: &[Upstream], now: Time, width: Option<usize>, paint: Paint) -> (String, Vec<&'static str>) {
     let mut rows: Vec<Vec<Cell>> = upstreams.iter().flat_map(|upstream| rows(upstream, now)).collect();
     let mut names =
         vec!["UPSTREAM", "PROTOCOL", "HOST", "MODEL", "STATE", "CALLS", "REQUESTS", "TOKENS", "LAST FAILURE"];
-    if let Some(width) = width {
-        table::fit(&mut names, &mut rows, width, SPARE);
+    // Where nothing is limited by the minute there is nothing to say of it.
+    let limited = |of: fn(&Model) -> bool| upstreams.iter().flat_map(|upstream| &upstream.models).any(of);
+    let said =
+        [("REQUESTS", limited(|model| model.requests.is_some())), ("TOKENS", limited(|model| model.tokens.is_some()))];
+    for (name, _) in said.into_iter().filter(|(_, is_said)| !is_said) {
+        if let Some(column) = names.iter().position(|known| *known == name) {
+            names.remove(column);
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
     }
-    table::columns(&names, rows, paint)
+    let left_out = width.map(|width| table::fit(&mut names, &mut rows, width, SPARE)).unwrap_or_default();
+    (table::columns(&names, rows, paint), left_out)
 }
 
 /// A row for each model; one for an upstream that was not called yet.
@@ -189,7 +203,11 @@ mod tests {
         )
         .unwrap();
         let now: Time = serde_json::from_str("\"2026-11-24T12:00:00Z\"").unwrap();
-        insta::assert_snapshot!(page(&reply.upstreams, now, None, Paint(false)));
-        assert!(page(&reply.upstreams, now, Some(60), Paint(false)).lines().all(|line| line.chars().count() <= 60));
+        insta::assert_snapshot!(page(&reply.upstreams, now, None, Paint(false)).0);
+        let unlimited = &reply.upstreams[..1];
+        assert!(!page(unlimited, now, None, Paint(false)).0.contains("TOKENS"));
+        let (narrow, left_out) = page(&reply.upstreams, now, Some(60), Paint(false));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+        assert_eq!(left_out[..2], ["PROTOCOL", "TOKENS"]);
     }
 }
