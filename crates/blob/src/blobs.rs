@@ -94,7 +94,7 @@ impl Blobs {
         Ok(about)
     }
 
-    fn of<T: Default>(&self, tenant: &Tenant, look: impl FnOnce(&BTreeMap<FileId, Arc<About>>) -> T) -> T {
+    pub(crate) fn of<T: Default>(&self, tenant: &Tenant, look: impl FnOnce(&BTreeMap<FileId, Arc<About>>) -> T) -> T {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(tenant).map(look).unwrap_or_default()
     }
@@ -142,7 +142,7 @@ impl Blobs {
         &self.0.root
     }
 
-    fn place(&self, about: &About) -> PathBuf {
+    pub(crate) fn place(&self, about: &About) -> PathBuf {
         self.0.root.join(about.tenant.as_str()).join(about.id.as_str())
     }
 }

@@ -6,13 +6,18 @@
 //! ```text
 //! <root>/<tenant>/<file id>/content      the bytes
 //! <root>/<tenant>/<file id>/about.json   name, purpose, size, SHA-256, when it came
+//! <root>/<tenant>/<file id>/at-….json    its name at an upstream that it was uploaded to
 //! <root>/.new/…                          what is still being written; emptied at every start
 //! ```
 
 mod about;
 mod blobs;
+mod copied;
+mod mention;
 mod upload;
 
 pub use about::{About, FileId, FileIdError, Wanted};
 pub use blobs::Blobs;
+pub use copied::Copied;
+pub use mention::{Mention, mentions, rename};
 pub use upload::{Upload, UploadError};

@@ -34,6 +34,8 @@ pub struct UpstreamConfig {
     pub native_background: bool,
     /// What becomes of a call that was sent and not answered.
     pub on_ambiguous: OnAmbiguous,
+    /// How long it is asked to keep files that are uploaded to it; until they are deleted if left out.
+    pub files_expire_after: Option<Duration>,
 }
 
 /// How long a call may take.
@@ -86,6 +88,7 @@ impl UpstreamConfig {
             idempotency_header: Some("idempotency-key".to_owned()),
             native_background: false,
             on_ambiguous: OnAmbiguous::default(),
+            files_expire_after: Some(Duration::from_secs(7 * 24 * 3_600)),
         }
     }
 }

@@ -6,7 +6,8 @@ mod resolver;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -22,7 +23,9 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// What was sent must be taken within this, or the machine at the other end is gone.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
-pub(crate) type Http = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+/// What is sent: there whole, or read while it is sent.
+pub(crate) type Sent = Either<Full<Bytes>, UnsyncBoxBody<Bytes, std::io::Error>>;
+pub(crate) type Http = Client<HttpsConnector<HttpConnector<Resolver>>, Sent>;
 
 /// How connections that nobody uses are kept for the next call.
 #[derive(Clone, Copy)]

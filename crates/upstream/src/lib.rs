@@ -23,6 +23,7 @@ mod route;
 mod secret;
 mod send;
 mod sse;
+mod upload;
 mod upstreams;
 mod usage;
 
@@ -40,5 +41,6 @@ pub use route::{Route, RouteError, Served};
 pub use secret::Secret;
 pub use send::Request;
 pub use sse::{Frame, Frames, FramesError};
+pub use upload::Upload;
 pub use upstreams::{UpstreamStatus, Upstreams};
 pub use usage::Usage;

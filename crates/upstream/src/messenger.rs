@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::header::HeaderMap;
 use hyper::http::uri::Scheme;
 use hyper::{Method, StatusCode, Uri};
@@ -129,7 +129,7 @@ impl Messenger {
         let uri = self.address(url)?;
         let Clients { public, private } = self.clients()?;
         let http = if uri.scheme() == Some(&Scheme::HTTP) { private } else { public };
-        let mut request = hyper::Request::new(Full::new(body));
+        let mut request = hyper::Request::new(Either::Left(Full::new(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;

@@ -43,6 +43,19 @@ impl Route {
         &self.upstream.config
     }
 
+    /// A name for the account that is called: another for another address or key. It gives away neither.
+    #[must_use]
+    pub fn account(&self) -> String {
+        let config = &self.upstream.config;
+        let key = config.api_key.as_ref().map_or("", |key| key.reveal());
+        let mut hash = Sha256::new();
+        for part in [config.base_url.to_string().as_bytes(), key.as_bytes()] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The gate before it.
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, Uri};
@@ -11,8 +11,9 @@ use raincheck_core::gate::Fault;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::egress::{Http, Idle};
+use crate::egress::{Http, Idle, Sent};
 use crate::gate::Permit;
+use crate::upload::Pulse;
 use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers};
 
 /// How connections that nobody uses are kept, for each upstream.
@@ -102,7 +103,8 @@ impl Upstream {
         self.config.models.is_empty() || self.lists(model)
     }
 
-    fn http_request(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>, CallFailure> {
+    /// The request as it is sent, with this body.
+    pub(crate) fn http_request(&self, request: &Request, body: Sent) -> Result<hyper::Request<Sent>, CallFailure> {
         let unsendable = |detail: String| CallFailure::unanswered(Fault::Status { status: 400, code: None }, detail);
         let base = self.config.base_url.to_string();
         let uri: Uri = format!("{}/{}", base.trim_end_matches('/'), request.path.trim_start_matches('/'))
@@ -124,7 +126,7 @@ impl Upstream {
         {
             headers.insert(name, key);
         }
-        let mut http = hyper::Request::new(Full::new(request.body.clone()));
+        let mut http = hyper::Request::new(body);
         *http.method_mut() = request.method.clone();
         *http.uri_mut() = uri;
         *http.headers_mut() = headers;
@@ -138,7 +140,7 @@ impl Route {
     /// # Errors
     /// If the upstream is not reached, does not answer in time, or refuses. The gate has learned of it.
     pub async fn send(&self, permit: Permit, request: &Request) -> Result<Answer, CallFailure> {
-        self.make(Some(permit), request).await
+        self.make(Some(permit), self.whole(request)?, &Pulse::default()).await
     }
 
     /// Makes a call that costs the upstream next to nothing, such as asking how far it is: no gate counts it.
@@ -146,28 +148,36 @@ impl Route {
     /// # Errors
     /// As of [`Route::send`].
     pub async fn send_aside(&self, request: &Request) -> Result<Answer, CallFailure> {
-        self.make(None, request).await
+        self.make(None, self.whole(request)?, &Pulse::default()).await
     }
 
-    async fn make(&self, mut permit: Option<Permit>, request: &Request) -> Result<Answer, CallFailure> {
+    fn whole(&self, request: &Request) -> Result<hyper::Request<Sent>, CallFailure> {
+        self.upstream.http_request(request, Either::Left(Full::new(request.body.clone())))
+    }
+
+    /// Makes a call. `pulse` tells how its body is taken, if that is read while it is sent.
+    pub(crate) async fn make(
+        &self,
+        mut permit: Option<Permit>,
+        http: hyper::Request<Sent>,
+        pulse: &Pulse,
+    ) -> Result<Answer, CallFailure> {
         let upstream = &self.upstream;
         let patience = upstream.config.patience;
-        let http = upstream.http_request(request)?;
         let began = Instant::now();
         let deadline = began + patience.total;
-        let response = tokio::time::timeout(patience.first_byte.min(patience.total), upstream.http.request(http)).await;
-        let response = match response {
+        let response = match pulse.watch(upstream.http.request(http), &patience, began).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 let fault = if error.is_connect() { Fault::Connect } else { Fault::CutOff };
                 return Err(unanswered(permit, fault, format!("{} is not reached: {}", upstream.name, cause(&error))));
             }
-            Err(_) => {
-                let detail = format!("{} did not answer within {} s", upstream.name, patience.first_byte.as_secs());
-                return Err(unanswered(permit, Fault::FirstByte, detail));
+            Err(stalled) => {
+                let (fault, what) = stalled.told();
+                return Err(unanswered(permit, fault, format!("{} {what}", upstream.name)));
             }
         };
-        let first_byte = began.elapsed();
+        let first_byte = pulse.sent_at().unwrap_or(began).elapsed();
         let now = Timestamp::now();
         let (requests, tokens) = headers::limits(response.headers(), now);
         self.gate.observe(requests, tokens);

@@ -13,6 +13,8 @@ use crate::{Egress, Gate, GateStatus, Protocol, Served, UpstreamConfig};
 const GATES_MAX: usize = 64;
 /// The model of the gate that they share.
 const OTHERS: &str = "other-models";
+/// The gate of uploads stands beside those of models: files are the upstream's, and no model's.
+const FILES: &str = "files";
 /// How many jobs of a lane are let through of which nothing is known yet, because none has been called since the start.
 const OPENING: usize = 4;
 /// How many upstreams are tried for one call.
@@ -158,6 +160,14 @@ impl Upstreams {
     fn route(&self, upstream: &Arc<Upstream>, model: &str) -> Route {
         let gate = self.gate(upstream, model);
         Route { upstream: Arc::clone(upstream), model: model.to_owned(), gate }
+    }
+
+    /// Where files go that a call by this route refers to: the same upstream, past a gate of their own. Providers count uploads
+    /// apart from calls, and how long an upload takes says nothing of how a model fares.
+    #[must_use]
+    pub fn files(&self, route: &Route) -> Route {
+        let gate = self.gate(&route.upstream, FILES);
+        Route { gate, ..route.clone() }
     }
 
     fn gate(&self, upstream: &Arc<Upstream>, model: &str) -> Arc<Gate> {
