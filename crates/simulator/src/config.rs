@@ -84,6 +84,9 @@ pub struct Behaviour {
     /// Before work begins where there is a queue: FAL, Replicate, background Responses \[20\].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_ms: Option<Distribution>,
+    /// Before the answer to an uploaded file \[0\].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_ms: Option<Distribution>,
     /// Tokens of an answer \[32\]; the request's own maximum cuts it short.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<Distribution>,
@@ -100,6 +103,7 @@ impl Behaviour {
             per_token_ms: self.per_token_ms.or(below.per_token_ms),
             call_ms: self.call_ms.or(below.call_ms),
             queue_ms: self.queue_ms.or(below.queue_ms),
+            upload_ms: self.upload_ms.or(below.upload_ms),
             output_tokens: self.output_tokens.or(below.output_tokens),
             limits: self.limits.or(below.limits),
         }
@@ -111,6 +115,7 @@ impl Behaviour {
             ("per_token_ms", self.per_token_ms),
             ("call_ms", self.call_ms),
             ("queue_ms", self.queue_ms),
+            ("upload_ms", self.upload_ms),
             ("output_tokens", self.output_tokens),
         ];
         let wrong = named.iter().find_map(|(name, value)| Some(format!("{name}: {}", (*value)?.complaint()?)));

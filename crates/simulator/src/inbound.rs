@@ -210,9 +210,14 @@ impl Inbound {
 
     /// A request that looks after work: authenticated, and met by a fault if one is due.
     pub(crate) async fn look(&self) -> Result<(), Refusal> {
+        self.look_at("").await
+    }
+
+    /// As [`Inbound::look`]; `model` is what rules for faults call what is looked at.
+    pub(crate) async fn look_at(&self, model: &str) -> Result<(), Refusal> {
         self.authenticate()?;
         let seed = hash(&[self.request_id.as_bytes()]);
-        let fault = self.fault("", false, seed)?;
+        let fault = self.fault(model, false, seed)?;
         self.meet(fault.as_ref()).await
     }
 }

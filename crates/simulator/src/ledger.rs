@@ -34,6 +34,8 @@ pub struct Tally {
     pub cancelled: u64,
     /// Answers given again to a key that was answered before.
     pub replayed: u64,
+    /// Files taken.
+    pub uploads: u64,
     /// Tokens read, of work begun.
     pub input_tokens: u64,
     /// Tokens written: all of work done, those that were sent of what was cut short.

@@ -148,6 +148,17 @@ impl Simulator {
         self.sim.requests().after(after, REQUESTS_SHOWN_MAX)
     }
 
+    /// The bytes of a file that was uploaded, if it is kept.
+    #[must_use]
+    pub fn file(&self, id: &str) -> Option<Vec<u8>> {
+        self.sim.files().get(id).map(|file| file.content.to_vec())
+    }
+
+    /// Forgets all files, as a provider does when their time has come.
+    pub fn forget_files(&self) {
+        *self.sim.files() = files::Files::default();
+    }
+
     /// What is configured.
     #[must_use]
     pub fn config(&self) -> SimConfig {

@@ -142,8 +142,13 @@ async fn files_are_kept() {
     assert_eq!(get(sim.address(), &path).await.json(), file);
     assert_eq!(get(sim.address(), &format!("{path}/content")).await.body, b"{}\n");
     assert_eq!(get(sim.address(), files).await.json()["data"], json!([file]));
+    assert_eq!((sim.ledger().total.uploads, sim.ledger().total.received), (1, 0));
+    let naming = json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": file["id"]}]}]});
+    assert_eq!(post(sim.address(), RESPONSES, &ask(&naming)).await.status, 200);
     assert_eq!(request(sim.address(), "DELETE", &path, &[], b"").await.json()["deleted"], true);
     assert_eq!(get(sim.address(), &path).await.status, 404);
+    let refused = post(sim.address(), RESPONSES, &ask(&naming)).await;
+    assert_eq!((refused.status, sim.ledger().total.executions), (400, 1), "{}", refused.text());
 }
 
 #[tokio::test]

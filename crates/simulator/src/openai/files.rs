@@ -7,10 +7,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::multipart;
-use crate::draw::hash;
+use crate::config::Dialect;
+use crate::distribution::Distribution;
+use crate::draw::{Draw, hash, mix};
 use crate::files::File;
 use crate::inbound::Inbound;
 use crate::refusal::{No, Refusal};
+
+/// What rules for faults and overrides call uploads, as if it were a model.
+const MODEL: &str = "files";
 
 fn object(file: &File, epoch: i64) -> Value {
     json!({
@@ -24,7 +29,7 @@ fn answer(inbound: &Inbound, body: Value) -> Response {
 }
 
 pub(crate) async fn upload(inbound: Inbound) -> Result<Response, Refusal> {
-    inbound.look().await?;
+    inbound.look_at(MODEL).await?;
     let content_type = inbound.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let Some(parts) = multipart::parts(content_type, &inbound.body) else {
         return Err(inbound.refuse(&No::invalid("The body must be a form (multipart/form-data).")));
@@ -39,10 +44,27 @@ pub(crate) async fn upload(inbound: Inbound) -> Result<Response, Refusal> {
     let meaning = hash(&[&config.seed.to_be_bytes(), name.as_bytes(), purpose.as_bytes(), &content.content]);
     let repetition = inbound.sim.repetition(meaning);
     let id = format!("file-{meaning:016x}{repetition:08x}");
+    let takes = config.behaviour_of(Dialect::Openai, MODEL).upload_ms.unwrap_or(Distribution::Constant(0.0));
+    let takes = takes.sample_ms(&mut Draw::new(mix(meaning ^ repetition))).div_f64(config.time_scale);
+    tokio::time::sleep(takes).await;
     let file = File { id, name, purpose, content: content.content.clone() };
     let body = object(&file, config.epoch);
     inbound.sim.files().add(file);
+    inbound.sim.book.note(&inbound.whose(), |tally| tally.uploads += 1);
     Ok(answer(&inbound, body))
+}
+
+/// A file that a request names and that is not there: the first of those in `input` of a Response.
+pub(super) fn missing_file(inbound: &Inbound, input: &Value) -> Option<String> {
+    match input {
+        Value::Object(fields) => {
+            let named = fields.get("file_id").and_then(Value::as_str);
+            let missing = named.filter(|id| inbound.sim.files().get(id).is_none()).map(str::to_owned);
+            missing.or_else(|| fields.values().find_map(|value| missing_file(inbound, value)))
+        }
+        Value::Array(values) => values.iter().find_map(|value| missing_file(inbound, value)),
+        _ => None,
+    }
 }
 
 fn find(inbound: &Inbound, id: &str) -> Result<File, Refusal> {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{model, object, output_max};
+use super::{files, model, object, output_max};
 use crate::answer::{Frame, watch};
 use crate::content::tokens_read;
 use crate::draw::hash;
@@ -59,6 +59,9 @@ fn demand(inbound: &Inbound) -> Result<(Value, Demand), Refusal> {
     let model = model(inbound, &body)?;
     if is(&body, "background") && body["store"] == json!(false) {
         return Err(inbound.refuse(&No::invalid("Background mode requires store=true.")));
+    }
+    if let Some(id) = files::missing_file(inbound, &body["input"]) {
+        return Err(inbound.refuse(&No::invalid(format!("File with id '{id}' not found."))));
     }
     let input_tokens = tokens_read([body.get("input"), body.get("instructions"), body.get("tools")]);
     let output_max = output_max(&body, &["max_output_tokens"]);
