@@ -149,7 +149,7 @@ impl Engine {
         let (about, handler) = registered.ok_or_else(|| self.unknown(&submission.kind))?;
         let mut spec = submission.spec(about, now)?;
         if let Some(handler) = handler {
-            handler.check(&submission.input).await?;
+            handler.check_for(&submission.tenant, &submission.input).await?;
             spec.lane = handler.lane(&submission.input);
         }
         Ok(Arc::new(spec))

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raincheck_core::{Backoff, Json, Kind, Lane, Openings, Problem, ProblemType, Retry};
+use raincheck_core::{Backoff, Json, Kind, Lane, Openings, Problem, ProblemType, Retry, Tenant};
 
 use crate::Context;
 
@@ -20,6 +20,15 @@ pub trait Handler: Send + Sync + 'static {
     async fn check(&self, input: &Json) -> Result<(), Problem> {
         let _ = input;
         Ok(())
+    }
+
+    /// As [`Handler::check`], for kinds whose input names what belongs to a tenant. This is what is asked.
+    ///
+    /// # Errors
+    /// As of [`Handler::check`].
+    async fn check_for(&self, tenant: &Tenant, input: &Json) -> Result<(), Problem> {
+        let _ = tenant;
+        self.check(input).await
     }
 
     /// The upstream that a job with this input needs, if it needs one: asked once, when the job is accepted. Its jobs wait

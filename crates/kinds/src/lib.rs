@@ -5,6 +5,7 @@
 
 mod batch;
 mod calling;
+mod courier;
 mod echo;
 mod files;
 mod history;
@@ -18,6 +19,7 @@ mod scan;
 mod sleep;
 
 pub use batch::{Batch, Called, Line, Lines};
+pub use courier::Courier;
 pub use echo::Echo;
 pub use files::JobFiles;
 pub use http_request::HttpRequest;

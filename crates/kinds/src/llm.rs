@@ -5,15 +5,18 @@ mod background;
 mod deltas;
 mod dialect;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use raincheck_core::{Json, Lane, Openings, Problem, ProblemType};
+use raincheck_blob::mentions;
+use raincheck_core::{Json, Lane, Openings, Problem, ProblemType, Tenant};
 use raincheck_engine::{About, Context, Failure, Handler};
-use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Request, Route, Upstreams, estimate};
+use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Protocol, Request, Route, Upstreams, estimate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::calling::{ATTEMPTS, Call, OBJECT_MAX, enter, first_that_serves, object, routes};
-use crate::{input, remote};
+use crate::{Courier, input, remote};
 use assemble::Assembly;
 use background::Background;
 use deltas::Deltas;
@@ -23,6 +26,8 @@ use dialect::Dialect;
 pub struct Llm {
     dialect: Dialect,
     upstreams: Upstreams,
+    /// Brings the files that inputs name; ids go through as they are if there is none.
+    courier: Option<Courier>,
 }
 
 /// What this crate looks at of an input: the rest is the provider's.
@@ -49,36 +54,75 @@ struct Sent {
 }
 
 impl Llm {
+    fn new(dialect: Dialect, upstreams: Upstreams) -> Self {
+        Self { dialect, upstreams, courier: None }
+    }
+
+    /// Has the files that inputs name brought to the upstream before it is called.
+    #[must_use]
+    pub fn with_files(self, courier: Courier) -> Self {
+        Self { courier: Some(courier), ..self }
+    }
+
     /// `llm.response`: OpenAI's `POST /v1/responses`.
     #[must_use]
     pub fn response(upstreams: Upstreams) -> Self {
-        Self { dialect: Dialect::Response, upstreams }
+        Self::new(Dialect::Response, upstreams)
     }
 
     /// `llm.chat`: OpenAI's `POST /v1/chat/completions`.
     #[must_use]
     pub fn chat(upstreams: Upstreams) -> Self {
-        Self { dialect: Dialect::Chat, upstreams }
+        Self::new(Dialect::Chat, upstreams)
     }
 
     /// `llm.message`: Anthropic's `POST /v1/messages`.
     #[must_use]
     pub fn message(upstreams: Upstreams) -> Self {
-        Self { dialect: Dialect::Message, upstreams }
+        Self::new(Dialect::Message, upstreams)
     }
 
     /// `llm.embed`: OpenAI's `POST /v1/embeddings`.
     #[must_use]
     pub fn embed(upstreams: Upstreams) -> Self {
-        Self { dialect: Dialect::Embed, upstreams }
+        Self::new(Dialect::Embed, upstreams)
     }
 
     fn routes(&self, head: &Head) -> Result<Vec<Route>, Problem> {
         routes(&self.upstreams, self.dialect.protocol(), &head.model, head.upstream.as_deref())
     }
 
-    /// Makes the call at one upstream. `Ok(Err(…))` if another should be asked instead.
+    /// Makes the call at one upstream, with the files it names. `Ok(Err(…))` if another should be asked instead.
     async fn call(
+        &self,
+        context: &Context,
+        route: &Route,
+        body: &Map<String, Value>,
+        head: &Head,
+    ) -> Result<Result<Value, CallFailure>, Failure> {
+        let Some(courier) = &self.courier else { return self.ask(context, route, body, head).await };
+        let mut lost = BTreeSet::new();
+        loop {
+            let brought = match courier.bring(context, route, body, &lost).await? {
+                Ok(brought) => brought,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let refused = match self.ask(context, route, &brought.body, head).await? {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(refused) => refused,
+            };
+            // Once: an upstream that loses what it was just given is not to be helped.
+            if !lost.is_empty() {
+                return Ok(Err(refused));
+            }
+            lost = courier.lost(context, route, &brought, &refused).await;
+            if lost.is_empty() {
+                return Ok(Err(refused));
+            }
+        }
+    }
+
+    async fn ask(
         &self,
         context: &Context,
         route: &Route,
@@ -225,6 +269,20 @@ impl Handler for Llm {
         let head: Head = input::read(input)?;
         self.dialect.check(&input::read(input)?)?;
         self.routes(&head).map(drop)
+    }
+
+    async fn check_for(&self, tenant: &Tenant, input: &Json) -> Result<(), Problem> {
+        self.check(input).await?;
+        let Some(courier) = &self.courier else { return Ok(()) };
+        let body: Value = input::read(input)?;
+        if self.dialect.protocol() == Protocol::Openai {
+            return courier.check(tenant, &body);
+        }
+        // Its files are other files, under a protocol of their own.
+        mentions(&body).first().map_or(Ok(()), |mention| {
+            let detail = format!("{} is a file for upstreams that speak OpenAI; this call goes to another", mention.id);
+            Err(Problem::new(ProblemType::INVALID_INPUT, detail).at(format!("/input{}", mention.pointer)))
+        })
     }
 
     fn lane(&self, input: &Json) -> Option<Lane> {
