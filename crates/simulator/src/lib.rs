@@ -40,6 +40,7 @@ mod requests;
 mod rules;
 mod serve;
 mod sim;
+mod structured;
 mod work;
 
 use std::io;

@@ -1,5 +1,6 @@
 //! How a piece of work will go: decided when it begins, from the seed and the request alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Behaviour;
@@ -19,6 +20,8 @@ const OUTPUT_TOKENS: Distribution = Distribution::Constant(32.0);
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     text_seed: u64,
+    /// The tokens that are written, where they do not come from the seed alone.
+    script: Option<Arc<[String]>>,
     pace_seed: u64,
     /// Tokens that are written.
     pub(crate) tokens: u32,
@@ -48,10 +51,17 @@ pub(crate) struct Seeds {
 }
 
 impl Plan {
-    /// `tokens_max` is the request's own limit; `None` if it has none.
-    pub(crate) fn new(behaviour: &Behaviour, seeds: Seeds, tokens_max: Option<u32>, scale: f64) -> Self {
-        let wanted = behaviour.output_tokens.unwrap_or(OUTPUT_TOKENS);
-        let wanted = wanted.sample_count(&mut Draw::new(mix(seeds.text)), OUTPUT_TOKENS_MAX);
+    /// `tokens_max` is the request's own limit; `None` if it has none. `script` is what is written, if that is given.
+    pub(crate) fn new(
+        behaviour: &Behaviour,
+        seeds: Seeds,
+        tokens_max: Option<u32>,
+        script: Option<Arc<[String]>>,
+        scale: f64,
+    ) -> Self {
+        let drawn = behaviour.output_tokens.unwrap_or(OUTPUT_TOKENS);
+        let drawn = || drawn.sample_count(&mut Draw::new(mix(seeds.text)), OUTPUT_TOKENS_MAX);
+        let wanted = script.as_ref().map_or_else(drawn, |script| u32::try_from(script.len()).unwrap_or(u32::MAX));
         let tokens = wanted.min(tokens_max.unwrap_or(u32::MAX)).max(1);
         let mut draw = Draw::new(seeds.call);
         let mut delay = |distribution: Distribution| distribution.sample_ms(&mut draw).div_f64(scale);
@@ -64,7 +74,7 @@ impl Plan {
             ),
         };
         let pace_seed = draw.bits();
-        Self { text_seed: seeds.text, pace_seed, tokens, cut_short: tokens < wanted, queue, first, gap, scale }
+        Self { text_seed: seeds.text, script, pace_seed, tokens, cut_short: tokens < wanted, queue, first, gap, scale }
     }
 
     /// The same work, done at once.
@@ -101,12 +111,17 @@ impl Plan {
 
     /// A token.
     pub(crate) fn token(&self, place: u32) -> String {
-        content::token(self.text_seed, place)
+        match &self.script {
+            Some(script) => {
+                usize::try_from(place).ok().and_then(|place| script.get(place)).cloned().unwrap_or_default()
+            }
+            None => content::token(self.text_seed, place),
+        }
     }
 
     /// The whole text.
     pub(crate) fn text(&self) -> String {
-        content::text(self.text_seed, self.tokens)
+        (0..self.tokens).map(|place| self.token(place)).collect()
     }
 
     /// What other content comes from.
@@ -124,9 +139,9 @@ mod tests {
     #[test]
     fn delays_are_as_configured_and_scaled() {
         let minutes = Behaviour { call_ms: Some(Distribution::Constant(720_000.0)), ..Behaviour::default() };
-        let plan = Plan::new(&minutes, SEEDS, None, 360.0);
+        let plan = Plan::new(&minutes, SEEDS, None, None, 360.0);
         assert!(plan.whole().abs_diff(Duration::from_secs(2)) < Duration::from_millis(1), "{:?}", plan.whole());
-        let plan = Plan::new(&Behaviour::default(), SEEDS, None, 1.0);
+        let plan = Plan::new(&Behaviour::default(), SEEDS, None, None, 1.0);
         assert_eq!(plan.whole(), Duration::from_millis(50 + 31 * 5));
         assert_eq!(plan.whole(), (0..32).map(|place| plan.gap(place)).sum());
         assert_eq!(plan.at_once().whole(), Duration::ZERO);
@@ -139,15 +154,15 @@ mod tests {
             output_tokens: Some(Distribution::Uniform(10.0, 90.0)),
             ..Behaviour::default()
         };
-        let [one, other] = [2, 3].map(|call| Plan::new(&drawn, Seeds { text: 1, call }, None, 1.0));
+        let [one, other] = [2, 3].map(|call| Plan::new(&drawn, Seeds { text: 1, call }, None, None, 1.0));
         assert_eq!((one.tokens, one.text()), (other.tokens, other.text()));
         assert_ne!(one.whole(), other.whole());
     }
 
     #[test]
     fn a_maximum_cuts_the_text_short() {
-        let plan = Plan::new(&Behaviour::default(), SEEDS, Some(5), 1.0);
+        let plan = Plan::new(&Behaviour::default(), SEEDS, Some(5), None, 1.0);
         assert_eq!((plan.tokens, plan.cut_short), (5, true));
-        assert!(!Plan::new(&Behaviour::default(), SEEDS, Some(500), 1.0).cut_short);
+        assert!(!Plan::new(&Behaviour::default(), SEEDS, Some(500), None, 1.0).cut_short);
     }
 }

@@ -20,6 +20,7 @@ use crate::limiter::{Account, Measure, Verdict};
 use crate::plan::{Plan, Seeds};
 use crate::refusal::{No, Refusal, Why};
 use crate::sim::Sim;
+use crate::structured;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -123,7 +124,8 @@ async fn let_in(inbound: Inbound, body: Value, demand: Demand) -> Result<Work, R
     let behaviour = asked_behaviour(&inbound, config.behaviour_of(inbound.dialect, &demand.model));
     let seeds = Seeds { text, call };
     let output_max = if demand.writes { demand.output_max } else { Some(1) };
-    let plan = Plan::new(&behaviour, seeds, output_max, config.time_scale);
+    let script = structured::tokens(&body, text);
+    let plan = Plan::new(&behaviour, seeds, output_max, script, config.time_scale);
     let limits = behaviour.limits.unwrap_or_default();
     let account = sim.limiter().account(inbound.dialect, &demand.model);
     let replayed = matches!(claim, Claim::Replay(_));
