@@ -21,7 +21,9 @@ use raincheck_api::{Doors, Passage, Tls};
 use raincheck_blob::Blobs;
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{AudioScan, Batch, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep};
+use raincheck_kinds::{
+    AudioScan, Batch, Courier, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep,
+};
 use raincheck_store::StoreError;
 use raincheck_upstream::{Egress, Messenger, Protocol, Upstreams};
 use tokio::net::TcpListener;
@@ -232,7 +234,9 @@ fn with_models(registry: Registry, upstreams: &Upstreams, blobs: &Blobs) -> std:
     let registry = registry.with(ImageGenerate::new(upstreams.clone())).with(HttpRequest::new(upstreams.clone()));
     let registry =
         registry.with(MessageBatch::by(upstreams.clone())).with(Batch::by(blobs.clone(), upstreams.clone())?);
-    Ok(kinds.into_iter().fold(registry, |registry, kind| registry.with(kind(upstreams.clone()))))
+    let courier = Courier::new(blobs.clone(), upstreams.clone(), Arc::new(SystemClock));
+    let kinds = kinds.into_iter().map(|kind| kind(upstreams.clone()).with_files(courier.clone()));
+    Ok(kinds.fold(registry, Registry::with))
 }
 
 /// A kind of which the server knows only that workers in other processes run it.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
 
 use hyper::Uri;
 use raincheck_core::gate::ConcurrencyLimit;
@@ -11,6 +12,9 @@ use super::nearest::nearest;
 use super::reader::{Reader, Setting, did_you_mean};
 use super::value::{Value, one_of, word_of};
 
+/// How long OpenAI can be asked to keep a file.
+const FILES_EXPIRE: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(30 * 24 * 3_600);
+const FILES_EXPIRE_MUST: &str = "must be from 1h to 30d, or 0s for files that do not expire";
 /// The longest name of an upstream.
 const NAME_LENGTH_MAX: usize = 32;
 
@@ -96,6 +100,13 @@ fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<Upstream
         },
         native_background: section.get("native_background").unwrap_or(usual.native_background),
         on_ambiguous: section.get("on_ambiguous").unwrap_or(usual.on_ambiguous),
+        files_expire_after: section
+            .get_if(
+                "files_expire_after",
+                |after: &Duration| after.is_zero() || FILES_EXPIRE.contains(after),
+                FILES_EXPIRE_MUST,
+            )
+            .map_or(usual.files_expire_after, |after: Duration| (!after.is_zero()).then_some(after)),
         ..usual
     };
     Some(config)
