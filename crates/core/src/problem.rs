@@ -152,6 +152,8 @@ catalogue! {
     UPSTREAM_FAILED = "upstream-failed", Failed, "The upstream failed";
     /// The upstream does not do what it was asked, and would not if it were asked again.
     UPSTREAM_REFUSED = "upstream-refused", Failed, "The upstream refused";
+    /// The upstream's answer broke off, or says nothing.
+    ANSWER_INCOMPLETE = "answer-incomplete", Failed, "The upstream's answer is incomplete";
     /// The upstream was asked and did not answer, and the job is not to be paid for twice.
     OUTCOME_AMBIGUOUS = "outcome-ambiguous", Failed, "It is unknown whether the upstream did it";
     /// What the job needs is in use by another; it is tried again.

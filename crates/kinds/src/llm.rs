@@ -4,6 +4,7 @@ mod assemble;
 mod background;
 mod deltas;
 mod dialect;
+mod worth;
 
 use std::collections::BTreeSet;
 
@@ -299,6 +300,10 @@ impl Handler for Llm {
         let body: Map<String, Value> = input::read(&input)?;
         let routes = self.routes(&head)?;
         let call = Made { llm: self, head, body };
-        first_that_serves(&context, &routes, &call).await
+        let result = first_that_serves(&context, &routes, &call).await?;
+        if self.dialect == Dialect::Response {
+            worth::check(&result)?;
+        }
+        Ok(result)
     }
 }

@@ -255,3 +255,18 @@ async fn a_thousand_jobs_make_five_calls_at_once() {
     assert!(tally.under_way_peak <= 5, "{tally:?}");
     assert!(place.upstreams.status().iter().all(|gate| gate.under_way == 0));
 }
+
+#[tokio::test]
+async fn an_answer_that_broke_off_is_no_success_and_is_kept() {
+    for is_background in [false, true] {
+        let place = Place::new(quick(), |upstream| upstream.native_background = is_background).await;
+        let input = json!({ "model": "m", "input": "Tell me.", "max_output_tokens": 3 });
+        let job = place.run("llm.response", input).await;
+        let problem = problem(&job);
+        assert!(problem.is(ProblemType::ANSWER_INCOMPLETE), "{job:?}");
+        assert!(problem.detail.contains("max_output_tokens"), "{job:?}");
+        let kept: Value = problem.upstream_error.as_ref().unwrap().parse().unwrap();
+        assert_eq!(kept["output"][0]["content"][0]["text"].as_str().unwrap().split(' ').count(), 3, "{kept}");
+        assert_eq!(place.simulator.ledger().total.executions, 1, "it is not paid for again");
+    }
+}

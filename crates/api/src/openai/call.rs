@@ -3,7 +3,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use raincheck_core::{Job, Json, Outcome, ProblemType};
+use raincheck_core::{Job, Json, ProblemType};
 use raincheck_engine::Submitted;
 
 use super::direct::{Chat, Endpoint, Images};
@@ -166,10 +166,10 @@ fn input(kind: &str, mut fields: Fields) -> Json {
 
 /// The answer that the call would have had, once its job has ended.
 async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, ApiError> {
-    let result = match &job.outcome {
-        Some(Outcome::Completed(result)) => result.clone(),
-        outcome => {
-            let problem = outcome.as_ref().and_then(error).map(std::borrow::Cow::into_owned);
+    let result = match job.outcome.as_ref().and_then(responses::answer) {
+        Some(result) => result.clone(),
+        None => {
+            let problem = job.outcome.as_ref().and_then(error).map(std::borrow::Cow::into_owned);
             return Err(problem.map_or_else(ApiError::no_such_job, |problem| ApiError::of_job(job.id, problem)));
         }
     };

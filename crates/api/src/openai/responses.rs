@@ -15,6 +15,7 @@ use raincheck_core::{Job, Json, ProblemType, Tenant};
 pub(crate) use cancel::cancel;
 pub(crate) use create::create;
 pub(crate) use delete::delete;
+pub(super) use face::answer;
 pub(crate) use input_items::input_items;
 pub(crate) use retrieve::retrieve;
 

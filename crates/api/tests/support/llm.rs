@@ -125,7 +125,9 @@ impl Handler for Response {
                 let mut result: Value = result("msg_1", "cut").parse().unwrap();
                 result["status"] = "incomplete".into();
                 result["incomplete_details"] = json!({ "reason": "max_output_tokens" });
-                Ok(result.into())
+                let mut problem = Problem::new(ProblemType::ANSWER_INCOMPLETE, "the answer is incomplete");
+                problem.upstream_error = Some(Box::new(result.into()));
+                Err(Failure::fatal(problem))
             }
             _ => {
                 let served = json!({ "upstream": "one", "model": "served-1" });

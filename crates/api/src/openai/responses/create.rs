@@ -4,12 +4,12 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use raincheck_core::{Job, Json, Outcome, Priority};
+use raincheck_core::{Job, Json, Priority};
 use raincheck_engine::Submitted;
 use serde::Deserialize;
 
 use super::face::Face;
-use super::{KIND, PREFIX, retrieve, stream, text};
+use super::{KIND, PREFIX, answer as answer_of, retrieve, stream, text};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
@@ -119,7 +119,7 @@ async fn after_another(api: &Api, caller: &Caller<Submit>, fields: &mut Fields) 
     let Some(job) = job_of(PREFIX, &id) else { return Ok(None) };
     let missing = || invalid(PREVIOUS, format!("Previous response with id {id:?} not found."));
     let before = api.engine.get(job, caller.sees()).await?.ok_or_else(missing)?;
-    let Some(Outcome::Completed(result)) = &before.outcome else {
+    let Some(result) = before.outcome.as_ref().and_then(answer_of) else {
         return Err(invalid(PREVIOUS, format!("the response {id:?} has not completed; wait for its end first")));
     };
     let theirs = Fields::of(result.as_str()).and_then(|fields| serde_json::from_str(fields.get("id")?).ok());

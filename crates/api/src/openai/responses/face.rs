@@ -1,4 +1,4 @@
-use raincheck_core::{Job, Json, Time};
+use raincheck_core::{Job, Json, Outcome, Time};
 use serde_json::{Value, json};
 
 use super::{PREFIX, text};
@@ -105,6 +105,19 @@ impl Face {
 
     fn fields(&self) -> Fields {
         Fields::of(&self.blank).expect("it was written as an object")
+    }
+}
+
+/// The Response that an upstream gave, whether or not its job takes that for a success: one that is incomplete, or refuses, is an
+/// answer in this dialect.
+pub(in crate::openai) fn answer(outcome: &Outcome) -> Option<&Json> {
+    match outcome {
+        Outcome::Completed(result) => Some(result),
+        Outcome::Failed(problem) => problem.upstream_error.as_deref().filter(|said| {
+            let object = Fields::of(said.as_str()).and_then(|fields| Some(fields.get("object")? == "\"response\""));
+            object == Some(true)
+        }),
+        _ => None,
     }
 }
 

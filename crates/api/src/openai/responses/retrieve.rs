@@ -67,9 +67,9 @@ pub(super) async fn shown(api: &Api, job: &Job, face: Face, status: StatusCode) 
 
 /// A Response that has ended is what its stream says at the end. Mostly the outcome alone tells that.
 async fn ended(api: &Api, job: &Job, outcome: &Outcome, face: Face) -> Result<Json, StoreError> {
-    if let (Outcome::Completed(result), 0..=1) = (outcome, job.life.attempt) {
+    if let (Some(answer), 0..=1) = (face::answer(outcome), job.life.attempt) {
         let at = job.life.finished_at.unwrap_or(job.spec.created_at);
-        return Ok(face.completed(result, at, &face::output(result)).0);
+        return Ok(face.completed(answer, at, &face::output(answer)).0);
     }
     let (mut tale, mut seen) = (Tale::new(face), 0);
     while let Some(page) = api.engine.store().read_log(job.id, None, seen, PAGE).await? {

@@ -59,8 +59,10 @@ impl Tale {
             }
             EventBody::Started(_) => self.start(event.attempt, &mut lines),
             EventBody::Output(output) => lines.extend(self.output(output)),
-            EventBody::Finished(Outcome::Completed(result)) => self.complete(event, result, &mut lines),
-            EventBody::Finished(outcome) => self.fail(event, outcome, &mut lines),
+            EventBody::Finished(outcome) => match face::answer(outcome) {
+                Some(answer) => self.complete(event, answer, &mut lines),
+                None => self.fail(event, outcome, &mut lines),
+            },
             _ => {}
         }
         lines
