@@ -12,6 +12,7 @@ mod call;
 mod direct;
 mod error;
 mod files;
+mod held;
 mod live;
 mod models;
 mod multipart;

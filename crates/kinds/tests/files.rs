@@ -6,11 +6,12 @@ use std::sync::Arc;
 use raincheck_blob::{About, Blobs, FileId, Wanted};
 use raincheck_core::{EventBody, Job, JobId, Json, Outcome, Problem, ProblemType, State, Tenant, Time};
 use raincheck_engine::{Engine, Registry, Submission, SubmitError, SystemClock};
-use raincheck_kinds::{Courier, Llm};
+use raincheck_kinds::{Batch, Courier, Llm};
 use raincheck_simulator::{Dialect, Distribution, Fault, FaultKind, FaultRule, On, SimConfig, Simulator};
 use raincheck_upstream::{Egress, Protocol, Secret, UpstreamConfig, Upstreams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 
 use crate::llm::quick;
 use crate::support::{end, engine, log};
@@ -50,6 +51,7 @@ impl Place {
         let kinds = [Llm::response, Llm::chat, Llm::message];
         let kinds = kinds.into_iter().map(|kind| kind(upstreams.clone()).with_files(courier.clone()));
         let registry = kinds.fold(Registry::default(), Registry::with);
+        let registry = registry.with(Batch::by(blobs.clone(), upstreams.clone()).unwrap());
         Self { simulator, engine: engine(registry).await, blobs, _directory: directory }
     }
 
@@ -257,5 +259,24 @@ async fn ids_that_are_not_ours_go_through_as_they_are() {
     // The provider has no such file, and says so.
     let job = place.run(about("file-6F2ksmvXxt4VdoqmHRw6kL")).await;
     assert!(problem(&job).detail.contains("file-6F2ksmvXxt4VdoqmHRw6kL"), "{job:?}");
+    assert_eq!(place.ledger(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_line_of_a_batch_that_names_a_file_is_told_so() {
+    let place = Place::quick().await;
+    let file = place.file("voice", 1, b"abc").await;
+    let line = json!({ "custom_id": "a", "method": "POST", "url": "/v1/responses", "body": about(file.id.as_str()) });
+    let lines = place.file("voice", 2, line.to_string().as_bytes()).await;
+    let input = json!({ "endpoint": "/v1/responses", "input_file_id": lines.id });
+    let job = end(&place.engine, place.submit("llm.batch", input).await.unwrap()).await;
+    let Some(Outcome::Completed(result)) = &job.outcome else { panic!("{job:?}") };
+    let result: Value = result.parse().unwrap();
+    assert_eq!(result["request_counts"]["failed"], 1);
+    let errors: FileId = result["error_file_id"].as_str().unwrap().parse().unwrap();
+    let errors = place.blobs.get(&"voice".parse().unwrap(), &errors).unwrap();
+    let mut text = String::new();
+    place.blobs.read(&errors).await.unwrap().read_to_string(&mut text).await.unwrap();
+    assert!(text.contains("file_not_sent"), "{text}");
     assert_eq!(place.ledger(), (0, 0));
 }

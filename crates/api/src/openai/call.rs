@@ -8,7 +8,7 @@ use raincheck_engine::Submitted;
 
 use super::direct::{Chat, Endpoint, Images};
 use super::live::Whole;
-use super::{DOOR, attach, responses, served};
+use super::{DOOR, attach, held, responses, served};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
@@ -55,6 +55,11 @@ pub(super) async fn answer(
     let name = attach::name(caller.key_id(), call.path, body.bytes());
     if prefer::respond_async(headers) {
         return accept(api, caller, key, headers, fields, call, name).await;
+    }
+    if held::names_files(body) {
+        held::check(call)?;
+        let submitted = submit(api, caller, key, headers, fields, call, name).await?;
+        return held::answer(api, &submitted, &caller.tenant, call).await;
     }
     let Some(passage) = &api.settings.doors.passage else {
         let detail = "no upstream is configured that calls could be passed on to; its operator can add one as \
@@ -122,19 +127,7 @@ async fn accept(
     call: &Call,
     name: String,
 ) -> Result<Response, ApiError> {
-    let made = if attach::is_repeated(headers) && !key.is_given() {
-        attach::made(api, &caller.tenant, call.kind, &name).await?
-    } else {
-        None
-    };
-    let submitted = match made {
-        Some(job) => Submitted::Existing(job),
-        None => {
-            let mut wish = Wish::new(api, DOOR, call.kind, input(call.kind, fields));
-            wish.labels = vec![(attach::REQUEST, name)];
-            dialect::submit(api, &caller.tenant, wish, key).await?
-        }
-    };
+    let submitted = submit(api, caller, key, headers, fields, call, name).await?;
     let job = submitted.job();
     let wait = prefer::wait(headers);
     let now = api.job(job.id, Some(&caller.tenant), wait).await?;
@@ -144,6 +137,27 @@ async fn accept(
     };
     response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     Ok(marked(response, &submitted))
+}
+
+/// The job that does the same: a new one, or the one that this request made when it was sent before.
+async fn submit(
+    api: &Api,
+    caller: &Caller<Submit>,
+    key: &IdempotencyKey,
+    headers: &HeaderMap,
+    fields: Fields,
+    call: &Call,
+    name: String,
+) -> Result<Submitted, ApiError> {
+    if attach::is_repeated(headers)
+        && !key.is_given()
+        && let Some(job) = attach::made(api, &caller.tenant, call.kind, &name).await?
+    {
+        return Ok(Submitted::Existing(job));
+    }
+    let mut wish = Wish::new(api, DOOR, call.kind, input(call.kind, fields));
+    wish.labels = vec![(attach::REQUEST, name)];
+    dialect::submit(api, &caller.tenant, wish, key).await
 }
 
 /// What a job of this kind is given.
@@ -165,7 +179,7 @@ fn input(kind: &str, mut fields: Fields) -> Json {
 }
 
 /// The answer that the call would have had, once its job has ended.
-async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, ApiError> {
+pub(super) async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, ApiError> {
     let result = match job.outcome.as_ref().and_then(responses::answer) {
         Some(result) => result.clone(),
         None => {

@@ -10,6 +10,7 @@ mod retrieve;
 mod stream;
 mod tale;
 
+use axum::response::Response;
 use raincheck_core::{Job, Json, ProblemType, Tenant};
 
 pub(crate) use cancel::cancel;
@@ -35,6 +36,12 @@ async fn found(api: &Api, sees: Option<&Tenant>, id: &str) -> Result<(Job, Face)
     let input = api.engine.store().input(job.id).await?.unwrap_or_default();
     let face = Face::new(&job, &input);
     Ok((job, face))
+}
+
+/// A Response as events, from the first to the last.
+pub(super) async fn streamed(api: &Api, job: &Job) -> Result<Response, ApiError> {
+    let input = api.engine.store().input(job.id).await?.unwrap_or_default();
+    stream::stream(api, job, Face::new(job, &input), None).await
 }
 
 /// There is no such Response for the caller; one of another tenant is told of in the same words.

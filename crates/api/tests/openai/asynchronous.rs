@@ -45,6 +45,9 @@ async fn who_would_wait_a_little_gets_the_answer_if_it_is_there_in_time() {
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
     assert_eq!(reply.json()["object"], "llm.chat");
     assert!(reply.json()["id"].as_str().unwrap().starts_with("chatcmpl-"));
+    let cut = json!({ "model": "m", "input": "incomplete" });
+    let cut = asked(&server, RESPONSES, "respond-async, wait=10", &cut).await;
+    assert_eq!((cut.status, &cut.json()["status"]), (StatusCode::OK, &json!("incomplete")));
     let refused = asked(&server, CHAT, "respond-async, wait=10", &json!({ "model": "refused" })).await;
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{}", refused.text());
     assert_eq!(
@@ -64,4 +67,39 @@ async fn a_response_that_nobody_asked_to_queue_is_never_shown_queued() {
         // Without an upstream there is no answer, and certainly no empty one.
         assert_eq!((reply.status, &reply.json()["error"]["code"]), (StatusCode::NOT_FOUND, &json!("model_not_found")));
     }
+}
+
+/// A body that names a file by an id of our form.
+fn naming(kind: &str, stream: bool) -> Value {
+    let file = "file-000001a20d5e7a0c5b0ad12563f27f30";
+    match kind {
+        "llm.chat" => {
+            let content = json!([{ "type": "file", "file": { "file_id": file } }]);
+            json!({ "model": "m", "messages": [{ "role": "user", "content": content }], "stream": stream })
+        }
+        _ => {
+            let content = json!([{ "type": "input_file", "file_id": file }]);
+            json!({ "model": "m", "input": [{ "role": "user", "content": content }], "stream": stream })
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_names_a_file_is_a_job_whose_answer_is_waited_for() {
+    // There is no upstream that calls could be passed on to.
+    let server = Server::dialects().await;
+    let reply = call(&server, Method::POST, RESPONSES, &[], &naming("llm.response", false)).await;
+    assert_eq!((reply.status, &reply.json()["status"]), (StatusCode::OK, &json!("completed")), "{}", reply.text());
+    let job = reply.header("raincheck-job").unwrap().to_owned();
+    assert_eq!(reply.json()["id"], job.replace("job_", "resp_"));
+    let again = [("x-stainless-retry-count", "1")];
+    let again = call(&server, Method::POST, RESPONSES, &again, &naming("llm.response", false)).await;
+    assert_eq!(again.header("raincheck-job"), Some(job.as_str()), "a request that is sent again is not paid for twice");
+    let streamed = call(&server, Method::POST, RESPONSES, &[], &naming("llm.response", true)).await;
+    let events = super::events(streamed.text());
+    assert_eq!(events.last().unwrap()["type"], "response.completed");
+    let chat = call(&server, Method::POST, CHAT, &[], &naming("llm.chat", false)).await;
+    assert_eq!((chat.status, &chat.json()["object"]), (StatusCode::OK, &json!("llm.chat")), "{}", chat.text());
+    let refused = call(&server, Method::POST, CHAT, &[], &naming("llm.chat", true)).await;
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("stream")));
 }

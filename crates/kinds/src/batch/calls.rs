@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use raincheck_blob::mentions;
 use raincheck_core::Json;
 use raincheck_core::gate::Then;
 use raincheck_upstream::{PassFailure, Protocol, Request, Route, Upstreams, estimate};
@@ -67,6 +68,11 @@ impl Lines for ByUpstreams {
         // A line has one answer, and waits for it.
         for own in ["stream", "stream_options", "background"] {
             body.remove(own);
+        }
+        if !mentions(&Value::Object(body.clone())).is_empty() {
+            let message =
+                "files that are kept here are not sent with batches; ask for each Response with background: true";
+            return refused(400, "file_not_sent", message);
         }
         let upstream = body.remove("upstream").and_then(|name| name.as_str().map(str::to_owned));
         let model = body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
