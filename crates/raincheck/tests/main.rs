@@ -3,6 +3,7 @@
 mod architecture;
 mod client;
 mod config;
+mod diagnostics;
 mod doors;
 mod help;
 mod jobs;

@@ -26,3 +26,5 @@ mod stopped_worker;
 mod trial;
 mod upstream;
 mod webhooks;
+
+pub(crate) use trial::within;

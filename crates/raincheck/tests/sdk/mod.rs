@@ -19,7 +19,7 @@ const SDKS: &str = "RAINCHECK_TEST_SDKS";
 const TELLS_THIS_MACHINE: &str = "[egress]\nallow = [\"127.0.0.0/8\"]\n";
 
 /// Where a package is installed: its name and version.
-fn place_of(package: &str) -> PathBuf {
+pub(crate) fn place_of(package: &str) -> PathBuf {
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("sdks");
     let place = std::env::var_os(SDKS).map_or(made, PathBuf::from).join(package);
     assert!(place.join("whole").exists(), "no {}: run `cargo xtask test`, which makes it", place.display());
