@@ -7,8 +7,12 @@ use bytes::Bytes;
 use raincheck_core::gate::{Block, Then};
 use raincheck_core::{Json, Problem, ProblemType, Retry};
 use raincheck_engine::{Context, Failure};
-use raincheck_upstream::{CallFailure, Closed, Permit, Protocol, Route, RouteError, Served, Try, Upstreams, Why};
+use raincheck_upstream::{
+    CallFailure, Closed, Permit, Protocol, Route, RouteError, Served, Try, Upstreams, Usage, Why,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// An answer that is one object may have so many bytes.
 pub(crate) const OBJECT_MAX: usize = 64 << 20;
@@ -112,6 +116,40 @@ pub(crate) trait Call: Send + Sync {
     async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure>;
 }
 
+/// What is recorded of the call that served: by whom, and what it took.
+#[derive(Debug, Serialize, Deserialize)]
+struct Bill {
+    #[serde(flatten)]
+    served: Served,
+    /// How long the attempt that had the answer was at it.
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens: Option<u64>,
+    /// By the prices of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
+}
+
+impl Bill {
+    fn new(route: &Route, result: &Value, took: Duration) -> Self {
+        let usage = Usage::read(result);
+        Self {
+            served: route.served(),
+            seconds: seconds(took),
+            input_tokens: usage.map(|usage| usage.input),
+            output_tokens: usage.map(|usage| usage.output),
+            cost: usage.zip(route.config().prices).map(|(usage, prices)| prices.cost(usage)),
+        }
+    }
+}
+
+/// A time as it is recorded: to a thousandth.
+pub(crate) fn seconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e3).round() / 1e3
+}
+
 /// Calls the first upstream that is not down, and the next if it refuses for good; records who served.
 ///
 /// # Errors
@@ -123,9 +161,11 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
         if !is_last && route.gate().is_down() {
             continue;
         }
+        let began = Instant::now();
         match call.call(context, route).await? {
             Ok(result) => {
-                let _: Served = context.step("served", async { Ok(route.served()) }).await?;
+                let bill = Bill::new(route, &result, began.elapsed());
+                let _: Bill = context.step("served", async { Ok(bill) }).await?;
                 return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
             }
             Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failed_at(route, &failure)),

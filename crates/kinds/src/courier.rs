@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 
-use crate::calling::enter;
+use crate::calling::{enter, seconds};
 use turns::Turns;
 
 /// So many files may a job name.
@@ -55,6 +56,8 @@ struct Sent {
     id: String,
     filename: String,
     bytes: u64,
+    /// How long its upload took; nothing if it was there.
+    seconds: f64,
 }
 
 /// What became of a part of an attempt: the attempt ends by the outer error, the call comes to nothing by the inner one.
@@ -146,9 +149,14 @@ impl Courier {
             return Err(Failure::fatal(Problem::new(ProblemType::INVALID_INPUT, detail).at("/input")));
         };
         let account = route.account();
-        let sent = |id: String| Sent { id, filename: about.filename.clone(), bytes: about.bytes };
+        let sent = |id: String, took: Duration| Sent {
+            id,
+            filename: about.filename.clone(),
+            bytes: about.bytes,
+            seconds: seconds(took),
+        };
         if let Some(id) = self.there(&about, &account, lost).await {
-            return Ok(Ok(sent(id)));
+            return Ok(Ok(sent(id, Duration::ZERO)));
         }
         let (now, upstream) = (self.0.clock.now(), route.served().upstream);
         context.progress(Progress::percent(0.0, format!("Uploading {} to {upstream}", about.filename)));
@@ -159,8 +167,9 @@ impl Courier {
         };
         // Another job may have uploaded it meanwhile.
         if let Some(id) = self.there(&about, &account, lost).await {
-            return Ok(Ok(sent(id)));
+            return Ok(Ok(sent(id, Duration::ZERO)));
         }
+        let began = Instant::now();
         let id = match self.upload(context, route, &about).await? {
             Ok(id) => id,
             Err(failure) => return Ok(Err(failure)),
@@ -168,7 +177,7 @@ impl Courier {
         let expires_at = route.config().files_expire_after.map(|after| now.after(after));
         // A copy that could not be noted is this job's alone: its step records it.
         let _ = self.0.blobs.note_copy(&about, &account, &Copied { id: id.clone(), expires_at }).await;
-        Ok(Ok(sent(id)))
+        Ok(Ok(sent(id, began.elapsed())))
     }
 
     /// The name of a copy that is there, and will be for long enough.

@@ -259,11 +259,10 @@ impl Call for Made<'_> {
 impl Handler for Llm {
     fn about(&self) -> About {
         let schema = Json::from(self.dialect.schema());
-        About {
-            max_attempts: ATTEMPTS,
-            concurrency: 1_024,
-            ..About::new(self.dialect.kind(), self.dialect.summary(), schema)
-        }
+        let about = About::new(self.dialect.kind(), self.dialect.summary(), schema);
+        // A call ends by its upstream's own time-out, and so does an upload before it: the attempt's is behind both.
+        let longest = self.upstreams.longest_call(self.dialect.protocol()).unwrap_or_default();
+        About { max_attempts: ATTEMPTS, concurrency: 1_024, timeout: about.timeout.max(longest * 2), ..about }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

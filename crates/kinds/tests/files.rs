@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use raincheck_blob::{About, Blobs, FileId, Wanted};
 use raincheck_core::{EventBody, Job, JobId, Json, Outcome, Problem, ProblemType, State, Tenant, Time};
@@ -211,7 +212,7 @@ async fn a_file_that_the_upstream_has_lost_is_uploaded_anew() {
 
 #[tokio::test]
 async fn a_copy_that_may_be_forgotten_soon_is_not_relied_on() {
-    let short = |config: &mut UpstreamConfig| config.files_expire_after = Some(std::time::Duration::from_secs(60));
+    let short = |config: &mut UpstreamConfig| config.files_expire_after = Some(Duration::from_secs(60));
     let place = Place::new(quick(), short).await;
     let file = place.file("voice", 1, b"abc").await;
     for uploads in 1..=2 {
@@ -251,6 +252,13 @@ async fn a_file_that_is_not_there_is_refused_before_a_job_exists() {
     let refused = place.submit("llm.message", message).await.unwrap_err();
     assert!(refused.detail.contains("is a file for upstreams that speak OpenAI"), "{refused:?}");
     assert_eq!(place.ledger(), (0, 0));
+}
+
+#[tokio::test]
+async fn an_upload_and_a_call_may_both_take_their_time() {
+    let place = Place::new(quick(), |upstream| upstream.patience.total = Duration::from_secs(30 * 60)).await;
+    let (about, _) = place.engine.registry().get(&"llm.response".parse().unwrap()).unwrap();
+    assert_eq!(about.timeout, Duration::from_secs(60 * 60));
 }
 
 #[tokio::test]

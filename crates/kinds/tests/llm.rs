@@ -10,7 +10,7 @@ use raincheck_kinds::Llm;
 use raincheck_simulator::{
     Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, Limits, RetryAfter, SimConfig, Simulator,
 };
-use raincheck_upstream::{Egress, OnAmbiguous, Protocol, UpstreamConfig, Upstreams};
+use raincheck_upstream::{Egress, OnAmbiguous, Prices, Protocol, UpstreamConfig, Upstreams};
 use serde_json::{Value, json};
 
 use crate::support::{end, engine, log, submit};
@@ -97,7 +97,8 @@ pub(crate) fn chat() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_followers_see_is_what_the_result_says() {
-    let place = Place::new(quick(), |_| ()).await;
+    let prices = Prices { input: "1".parse().unwrap(), output: "2.5".parse().unwrap() };
+    let place = Place::new(quick(), |config| config.prices = Some(prices)).await;
     let job = place.run("llm.chat", chat()).await;
     let text: String = place
         .outputs(&job)
@@ -129,10 +130,17 @@ async fn what_followers_see_is_what_the_result_says() {
     let job = place.run("llm.embed", json!({"model": "embed", "input": ["a", "b"]})).await;
     assert_eq!(result(&job)["data"].as_array().unwrap().len(), 2);
     let served = log(&place.engine, job.id).await.into_iter().find_map(|event| match event.body {
-        EventBody::Step(step) if step.name == "served" => Some(step.result.as_str().to_owned()),
+        EventBody::Step(step) if step.name == "served" => Some(step.result.parse::<Value>().unwrap()),
         _ => None,
     });
-    assert_eq!(served.as_deref(), Some(r#"{"upstream":"openai","model":"embed"}"#));
+    let mut served = served.unwrap();
+    let seconds = served.as_object_mut().unwrap().remove("seconds").unwrap().as_f64().unwrap();
+    assert!(seconds > 0.0 && seconds < 10.0, "{seconds}");
+    let tokens = result(&job)["usage"]["prompt_tokens"].clone();
+    assert_eq!(
+        served,
+        json!({"upstream": "openai", "model": "embed", "input_tokens": tokens, "output_tokens": 0, "cost": 1e-6})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,3 +45,26 @@ fn a_file_that_was_named_must_be_there() {
     assert_eq!(ended.code, Some(2));
     assert!(ended.err.contains("/nowhere/raincheck.toml: cannot be read: No such file"), "{}", ended.err);
 }
+
+#[test]
+fn prices_and_how_long_files_are_kept_are_read_with_each_upstream() {
+    let place = Place::new();
+    let check = |settings: &str| {
+        let upstream = format!("[upstream.one]\nprotocol = \"openai\"\nbase_url = \"http://a/v1\"\n{settings}\n");
+        place.file("raincheck.toml", &upstream);
+        run(raincheck(&["config", "check"]).current_dir(place.path()))
+    };
+    for good in ["files_expire_after = \"30d\"\ninput_price = 1.25\noutput_price = 10", "files_expire_after = \"0s\""] {
+        assert_eq!(check(good).code, Some(0), "{good}");
+    }
+    for (wrong, told) in [
+        (
+            "files_expire_after = \"59m\"",
+            "files_expire_after: must be from 1h to 30d, or 0s for files that do not expire",
+        ),
+        ("input_price = -1", "input_price: expected what a million tokens cost, such as 1.25"),
+    ] {
+        let ended = check(wrong);
+        assert!(ended.code == Some(2) && ended.err.contains(told), "{ended:?}");
+    }
+}

@@ -3,7 +3,7 @@ use std::time::Duration;
 use hyper::Uri;
 use raincheck_core::gate::ConcurrencyLimit;
 
-use crate::{Protocol, Secret};
+use crate::{Prices, Protocol, Secret};
 
 /// How an upstream is called. What is not said is what suits a hosted language model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct UpstreamConfig {
     pub native_background: bool,
     /// What becomes of a call that was sent and not answered.
     pub on_ambiguous: OnAmbiguous,
+    /// What its tokens cost, if that is to be told with each job.
+    pub prices: Option<Prices>,
     /// How long it is asked to keep files that are uploaded to it; until they are deleted if left out.
     pub files_expire_after: Option<Duration>,
 }
@@ -88,6 +90,7 @@ impl UpstreamConfig {
             idempotency_header: Some("idempotency-key".to_owned()),
             native_background: false,
             on_ambiguous: OnAmbiguous::default(),
+            prices: None,
             files_expire_after: Some(Duration::from_secs(7 * 24 * 3_600)),
         }
     }

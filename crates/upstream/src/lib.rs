@@ -18,6 +18,7 @@ mod headers;
 mod messenger;
 mod metered;
 mod passage;
+mod price;
 mod protocol;
 mod route;
 mod secret;
@@ -36,6 +37,7 @@ pub use gate::{Ahead, Closed, Gate, GateStatus, Permit, Setback, Try, Used, Why}
 pub use messenger::{Answered, Messenger};
 pub use metered::Metered;
 pub use passage::PassFailure;
+pub use price::{Price, PriceError, Prices};
 pub use protocol::Protocol;
 pub use route::{Route, RouteError, Served};
 pub use secret::Secret;

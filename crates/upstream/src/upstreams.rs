@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use hyper::Uri;
 use raincheck_core::{Dice, Lane, Openings, Time};
@@ -106,6 +107,13 @@ impl Upstreams {
     pub fn names(&self, protocol: Protocol) -> Vec<String> {
         let speaking = self.0.upstreams.values().filter(|upstream| upstream.config.protocol == protocol);
         speaking.map(|upstream| upstream.name.clone()).collect()
+    }
+
+    /// The longest that one call of an upstream of this protocol may take.
+    #[must_use]
+    pub fn longest_call(&self, protocol: Protocol) -> Option<Duration> {
+        let speaking = self.0.upstreams.values().filter(|upstream| upstream.config.protocol == protocol);
+        speaking.map(|upstream| upstream.config.patience.total).max()
     }
 
     /// Has `changed` called whenever a gate may let more through. The first that is given counts.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use raincheck_core::gate::ConcurrencyLimit;
-use raincheck_upstream::{OnAmbiguous, Patience, Protocol, Secret, UpstreamConfig};
+use raincheck_upstream::{OnAmbiguous, Patience, Price, PriceError, Prices, Protocol, Secret, UpstreamConfig};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -100,6 +100,10 @@ fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<Upstream
         },
         native_background: section.get("native_background").unwrap_or(usual.native_background),
         on_ambiguous: section.get("on_ambiguous").unwrap_or(usual.on_ambiguous),
+        prices: match (section.get("input_price"), section.get("output_price")) {
+            (None, None) => None,
+            (input, output) => Some(Prices { input: input.unwrap_or_default(), output: output.unwrap_or_default() }),
+        },
         files_expire_after: section
             .get_if(
                 "files_expire_after",
@@ -230,6 +234,22 @@ impl Value for OnAmbiguous {
 
     fn show(&self) -> String {
         word_of(self, POLICIES)
+    }
+}
+
+impl Value for Price {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: PriceError| error.to_string())
+    }
+
+    fn from_toml(value: &toml::de::DeValue<'_>) -> Result<Self, String> {
+        let number = value.as_float().map(|number| number.as_str());
+        let number = number.or_else(|| value.as_integer().map(|number| number.as_str())).or(value.as_str());
+        Self::from_text(&number.unwrap_or(value.type_str()).replace('_', ""))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 
