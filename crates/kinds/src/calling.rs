@@ -56,6 +56,18 @@ pub(crate) async fn enter(context: &Context, route: &Route, tokens: u64) -> Resu
     entered.map_err(|closed| postponed(told(route, closed), closed.wait))
 }
 
+/// Sends the attempt back if its gate is down: where others stand in line behind it, nobody waits in vain.
+///
+/// # Errors
+/// If it is down: the job is postponed.
+pub(crate) fn unless_down(route: &Route) -> Result<(), Failure> {
+    if !route.gate().is_down() {
+        return Ok(());
+    }
+    // Between the two it may have opened.
+    route.gate().try_enter(0).map(drop).map_err(|closed| postponed(told(route, closed), closed.wait))
+}
+
 fn told(route: &Route, Closed { why, .. }: Closed) -> String {
     let upstream = route.served().upstream;
     match why {

@@ -19,7 +19,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use crate::calling::{enter, seconds};
+use crate::calling::{enter, seconds, unless_down};
 use turns::Turns;
 
 /// So many files may a job name.
@@ -190,6 +190,7 @@ impl Courier {
     async fn upload(&self, context: &Context, route: &Route, about: &About) -> Called<String> {
         let files = self.0.upstreams.files(route);
         let message = format!("Uploading {} to {}", about.filename, route.served().upstream);
+        unless_down(&files)?;
         let permit = enter(context, &files, 0).await?;
         let file = self.0.blobs.read(about).await;
         let file = file.map_err(|error| Failure::transient(format!("{} cannot be read: {error}", about.filename)))?;

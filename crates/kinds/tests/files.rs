@@ -8,7 +8,7 @@ use raincheck_blob::{About, Blobs, FileId, Wanted};
 use raincheck_core::{EventBody, Job, JobId, Json, Outcome, Problem, ProblemType, State, Tenant, Time};
 use raincheck_engine::{Engine, Registry, Submission, SubmitError, SystemClock};
 use raincheck_kinds::{Batch, Courier, Llm};
-use raincheck_simulator::{Dialect, Distribution, Fault, FaultKind, FaultRule, On, SimConfig, Simulator};
+use raincheck_simulator::{Dialect, Distribution, Fault, FaultKind, FaultRule, On, RetryAfter, SimConfig, Simulator};
 use raincheck_upstream::{Egress, Protocol, Secret, UpstreamConfig, Upstreams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -182,6 +182,26 @@ async fn an_upload_that_fails_is_made_again() {
     let job = place.run(about(file.id.as_str())).await;
     assert_eq!((job.life.state, job.life.attempt), (State::Completed, 2), "{job:?}");
     assert_eq!(place.ledger(), (1, 1));
+}
+
+#[tokio::test]
+async fn who_needs_a_file_does_not_stand_in_line_for_an_upstream_that_takes_none() {
+    let place = Place::quick().await;
+    let file = place.file("voice", 1, b"abc").await;
+    place.fault("files", FaultKind::RateLimited, |rule| {
+        (rule.on, rule.calls) = (On::Any, Some(1));
+        (rule.fault.retry_after, rule.fault.wait_ms) = (RetryAfter::Seconds, Some(5_000));
+    });
+    let jobs = futures_util::future::join_all((0..6).map(|_| place.run(about(file.id.as_str())))).await;
+    for job in &jobs {
+        assert_eq!((job.life.state, job.life.failures), (State::Completed, 0), "{job:?}");
+        let events = log(&place.engine, job.id).await;
+        for pair in events.windows(2).filter(|pair| matches!(pair[1].body, EventBody::Postponed(..))) {
+            let held = pair[1].at.since(pair[0].at);
+            assert!(held < Duration::from_millis(1_500), "it was kept for {held:?}: {events:?}");
+        }
+    }
+    assert_eq!(place.ledger(), (1, 6));
 }
 
 #[tokio::test]
