@@ -230,7 +230,11 @@ impl Courier {
             return lost;
         }
         for (id, name) in &brought.names {
-            let asked = route.send_aside(&Request::get(format!("/files/{name}"))).await;
+            let question = Request::get(format!("/files/{name}"));
+            let asked = tokio::select! {
+                asked = route.send_aside(&question) => asked,
+                _ = context.cancelled() => break,
+            };
             if asked.is_err_and(|failure| failure.status == Some(404)) {
                 if let Some(about) = self.0.blobs.get(&context.job().spec.tenant, id) {
                     // If it cannot be forgotten, the next call finds out again.

@@ -162,6 +162,31 @@ def files_and_batches():
     assert file.id not in [other.id for other in client.files.list(purpose="batch")]
 
 
+def files_in_calls():
+    file = client.files.create(file=("scores.txt", b"Seven of ten."), purpose="user_data")
+
+    def ask(ident):
+        content = [{"type": "input_file", "file_id": ident}, {"type": "input_text", "text": "Score it."}]
+        return {"model": "quick", "input": [{"role": "user", "content": content}]}
+
+    response = ended(client.responses.create(**ask(file.id), background=True))
+    assert response.status == "completed" and response.output_text, response
+    waited_for = client.responses.create(**ask(file.id))
+    assert waited_for.status == "completed" and waited_for.output_text, waited_for
+    events = list(client.responses.create(**ask(file.id), stream=True))
+    assert events[-1].type == "response.completed" and events[-1].response.output_text
+    content = [{"type": "file", "file": {"file_id": file.id}}, {"type": "text", "text": "Score it."}]
+    chat = client.chat.completions.create(model="quick", messages=[{"role": "user", "content": content}])
+    assert chat.choices[0].message.content
+    assert client.files.delete(file.id).deleted
+    try:
+        client.responses.create(**ask(file.id), background=True)
+    except openai.BadRequestError as error:
+        assert error.param == "input[0].content[0].file_id", error
+    else:
+        raise AssertionError("it was taken")
+
+
 def errors():
     try:
         client.responses.create(model="quick", input="x", background=True, store="maybe")
@@ -188,6 +213,7 @@ for case in (
     passed_on,
     asynchronous,
     files_and_batches,
+    files_in_calls,
     errors,
 ):
     case()
