@@ -83,7 +83,10 @@ impl Context {
     }
 
     /// The result of a step that is recorded already.
-    pub(crate) fn recorded<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+    ///
+    /// # Errors
+    /// If the record cannot be read as `T`.
+    pub fn recorded<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
         let result = self.running.step(name).map(|result| result.parse());
         result.transpose().map_err(|error| unreadable(name, &error))
     }

@@ -60,7 +60,7 @@ pub(crate) async fn run(
     let upstream = route.served().upstream;
     // What it took and could not do is begun anew.
     let mut turn = 1;
-    while is_recorded(context, &failed_at(&upstream, turn)).await {
+    while context.recorded::<bool>(&failed_at(&upstream, turn))?.is_some() {
         turn += 1;
     }
     let job = context.job().id;
@@ -102,10 +102,6 @@ pub(crate) async fn run(
 /// Records that what the upstream took the n-th time came to nothing.
 fn failed_at(upstream: &str, turn: u32) -> String {
     format!("failed at {upstream}, {turn}")
-}
-
-async fn is_recorded(context: &Context, name: &str) -> bool {
-    context.step(name, async { Err::<bool, _>(Failure::transient("it is not recorded")) }).await.is_ok()
 }
 
 /// What came of it, and whether the upstream said so; it may be still at work if not.

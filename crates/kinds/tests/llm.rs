@@ -278,3 +278,17 @@ async fn an_answer_that_broke_off_is_no_success_and_is_kept() {
         assert_eq!(place.simulator.ledger().total.executions, 1, "it is not paid for again");
     }
 }
+
+#[tokio::test]
+async fn work_that_failed_at_the_upstream_is_begun_anew() {
+    let place = Place::new(quick(), |upstream| upstream.native_background = true).await;
+    place.fault(FaultKind::Fails, |rule| rule.calls = Some(1));
+    let job = place.run("llm.response", json!({ "model": "m", "input": "Tell me." })).await;
+    assert_eq!((job.life.state, job.life.attempt), (State::Completed, 2), "{job:?}");
+    let total = place.simulator.ledger().total;
+    assert_eq!((total.executions, total.failed, total.completed), (2, 1, 1));
+    place.fault(FaultKind::Fails, |_| {});
+    let job = place.run("llm.response", json!({ "model": "m", "input": "Tell me more." })).await;
+    assert!(problem(&job).detail.contains("The simulated work failed."), "{job:?}");
+    assert_eq!((job.life.failures, place.simulator.ledger().total.executions), (3, 5));
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::proof::within;
 use crate::sdk::place_of;
-use crate::support::{Ended, Place, Server, post, request, run};
+use crate::support::{Ended, Place, Server, delete, post, request, run};
 
 const RESPONSES: &str = "/openai/v1/responses";
 const FILES: &str = "/openai/v1/files";
@@ -124,7 +124,7 @@ fn a_score_that_there_is_not_is_never_a_success() {
         sim["time_scale"] = json!(7_200);
         sim["faults"] = json!([
             { "fault": { "kind": "content_policy" }, "model": "scorer", "calls": 1 },
-            { "fault": { "kind": "fails" }, "model": "scorer", "calls": 1 },
+            { "fault": { "kind": "fails" }, "model": "scorer" },
         ]);
     });
     let server = stage.serve();
@@ -132,8 +132,9 @@ fn a_score_that_there_is_not_is_never_a_success() {
     assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
     let told = |what: &str| ended.out.lines().filter(|line| line.contains(&format!("  -  {what}"))).count();
     assert_eq!(told("failed: provider answered 400: Your request was rejected"), 1, "{}", ended.out);
-    assert_eq!(told("failed: the upstream took the call and failed: The simulated work failed."), 1, "{}", ended.out);
-    assert_eq!((stage.total("completed"), stage.total("failed")), (3, 1));
+    assert_eq!(told("failed: the upstream took the call and failed: The simulated work failed."), 4, "{}", ended.out);
+    assert_eq!((stage.total("completed"), stage.total("failed")), (0, 4 * 3), "four were tried three times each");
+    delete(stage.simulator.address, "/sim/faults");
 
     let (path, job) = submit(&server, &wish(&transcript(&server), &json!({ "max_output_tokens": 2 })));
     let job = server.ended(&job);
