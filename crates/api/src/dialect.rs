@@ -1,5 +1,6 @@
 //! What the doors that speak the dialects of other APIs share: their errors, ids, addresses and submissions.
 
+mod again;
 mod base;
 mod error;
 mod failure;
@@ -11,6 +12,7 @@ mod passed;
 mod submit;
 mod tell;
 
+pub(crate) use again::whole_seconds;
 pub(crate) use base::Base;
 pub(crate) use error::anthropic_type;
 pub(crate) use failure::upstream_error;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Response};
+use axum::http::{HeaderMap, HeaderName, Method, Response};
 use futures_util::stream::BoxStream;
 use raincheck_blob::Blobs;
 use raincheck_core::Problem;
@@ -85,4 +85,20 @@ pub struct NotPassed {
     pub problem: Problem,
     /// When it is worth asking again, if it is.
     pub retry_after: Option<std::time::Duration>,
+    /// The headers of the upstream's refusal, if it is one.
+    pub headers: HeaderMap,
+}
+
+impl NotPassed {
+    /// A call that no upstream has answered.
+    #[must_use]
+    pub fn new(problem: Problem) -> Self {
+        Self { problem, retry_after: None, headers: HeaderMap::new() }
+    }
+
+    /// With only those of the upstream's headers that the dialect gives back.
+    pub(crate) fn giving_back(mut self, is_given_back: impl Fn(&HeaderName) -> bool) -> Self {
+        self.headers = crate::dialect::picked(&self.headers, is_given_back);
+        self
+    }
 }

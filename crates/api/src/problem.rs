@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use raincheck_core::{Class, JobId, Problem, ProblemType};
 use raincheck_engine::SubmitError;
@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::NotPassed;
+use crate::dialect::whole_seconds;
 
 /// The media type of problems (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -43,7 +44,17 @@ struct Told {
     status: StatusCode,
     outcome: Outcome,
     retry_after: Option<Duration>,
+    /// The wait is an upstream's own word, and is told as it was said.
+    is_exact: bool,
+    /// Headers of the upstream's that are given back.
+    headers: HeaderMap,
     job: Option<JobId>,
+}
+
+impl Told {
+    fn new(problem: Problem, status: StatusCode, outcome: Outcome) -> Self {
+        Self { problem, status, outcome, retry_after: None, is_exact: false, headers: HeaderMap::new(), job: None }
+    }
 }
 
 /// A problem as JSON (RFC 9457).
@@ -115,7 +126,8 @@ impl ApiError {
     /// server error: nothing is wrong with the server, and asking again will not help.
     pub(crate) fn of_job(job: JobId, problem: Problem) -> Self {
         let status = if problem.class == Class::Gone { StatusCode::GONE } else { StatusCode::FAILED_DEPENDENCY };
-        Self(Box::new(Told { problem, status, outcome: Outcome::Accepted, retry_after: None, job: Some(job) }))
+        let told = Told::new(problem, status, Outcome::Accepted);
+        Self(Box::new(Told { job: Some(job), ..told }))
     }
 
     /// Says when to come back.
@@ -159,6 +171,11 @@ impl ApiError {
         [head.into_bytes(), body].concat()
     }
 
+    /// Whether [`Self::wait`] is what an upstream said itself.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.0.is_exact
+    }
+
     /// As it is told to a client.
     pub(crate) fn body(&self) -> ProblemBody<'_> {
         let Told { problem, status, outcome, job, .. } = &*self.0;
@@ -180,17 +197,17 @@ impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
         let (status, outcome) = (status(problem.class), Outcome::Rejected);
         let retry_after = (problem.class == Class::Unavailable).then_some(UNAVAILABLE_RETRY_AFTER);
-        Self(Box::new(Told { problem, status, outcome, retry_after, job: None }))
+        Self(Box::new(Told { retry_after, ..Told::new(problem, status, outcome) }))
     }
 }
 
 impl From<NotPassed> for ApiError {
     fn from(failure: NotPassed) -> Self {
-        let error = Self::from(failure.problem);
-        match failure.retry_after {
-            Some(wait) => error.retry_after(wait),
-            None => error,
-        }
+        let is_exact = failure.problem.upstream_status.is_some();
+        let mut error = Self::from(failure.problem);
+        error.0.retry_after = failure.retry_after.or(error.0.retry_after);
+        (error.0.is_exact, error.0.headers) = (is_exact, failure.headers);
+        error
     }
 }
 
@@ -248,8 +265,10 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(wait) = self.0.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(spread(wait)));
+            let seconds = if self.0.is_exact { whole_seconds(wait) } else { spread(wait) };
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        headers.extend(self.0.headers.clone());
         if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -169,19 +169,22 @@ struct Upstream(Arc<Mutex<Vec<Passed>>>);
 impl Passage for Upstream {
     async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed> {
         self.0.lock().unwrap().push(call.clone());
-        let failed = |status, kind: &str| NotPassed {
-            problem: Problem::new(ProblemType::HANDLER_FAILED, "the upstream refused").of_upstream(
-                status,
-                Some(json!({ "type": "error", "error": { "type": kind, "message": "no" } }).into()),
-            ),
-            retry_after: Some(Duration::from_secs(1)),
+        let failed = |status, kind: &str| {
+            let error = json!({ "type": "error", "error": { "type": kind, "message": "no" } });
+            let problem = Problem::new(ProblemType::HANDLER_FAILED, "the upstream refused");
+            let refusal = Response::builder().header("request-id", "req_theirs").header("retry-after", "4000");
+            let refusal = refusal.header("anthropic-ratelimit-requests-remaining", "0");
+            let refusal = refusal.header("anthropic-organization-id", "ours-to-know").body(()).unwrap();
+            let problem = problem.of_upstream(status, Some(error.into()));
+            let (retry_after, headers) = (Some(Duration::from_secs(3_600)), refusal.headers().clone());
+            NotPassed { problem, retry_after, headers }
         };
         match call.model.as_str() {
             "overloaded" => return Err(failed(529, "overloaded_error")),
             "throttled" => return Err(failed(429, "rate_limit_error")),
             "unreachable" => {
                 let problem = Problem::new(ProblemType::OVERLOADED, "the upstream takes no more calls");
-                return Err(NotPassed { problem, retry_after: Some(Duration::from_secs(9)) });
+                return Err(NotPassed { retry_after: Some(Duration::from_secs(900)), ..NotPassed::new(problem) });
             }
             _ => {}
         }
@@ -226,13 +229,20 @@ async fn a_message_is_passed_through_as_it_is() {
 async fn too_much_stays_too_much() {
     let doors = Doors { passage: Some(Arc::new(Upstream::default())), ..Doors::default() };
     let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
-    for (model, status, kind) in [
-        ("overloaded", 529, "overloaded_error"),
-        ("throttled", 429, "rate_limit_error"),
-        ("unreachable", 529, "overloaded_error"),
-    ] {
+    for (model, status, kind) in [("overloaded", 529, "overloaded_error"), ("throttled", 429, "rate_limit_error")] {
         let reply = server.post("/anthropic/v1/messages", &asks(model)).await;
         assert_eq!((reply.status.as_u16(), &reply.json()["error"]["type"]), (status, &json!(kind)));
-        assert!(reply.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+        // As the upstream said it; its gate has asked again as often as that could help.
+        assert_eq!((reply.header("retry-after"), reply.header("x-should-retry")), (Some("4000"), Some("false")));
+        assert_eq!(
+            (reply.header("request-id"), &reply.json()["request_id"]),
+            (Some("req_theirs"), &json!("req_theirs"))
+        );
+        assert_eq!(reply.header("anthropic-ratelimit-requests-remaining"), Some("0"));
+        assert_eq!(reply.header("anthropic-organization-id"), None, "whose account it is stays here");
     }
+    // What this server says itself is never slept for by an SDK that takes any wait at its word.
+    let reply = server.post("/anthropic/v1/messages", &asks("unreachable")).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["error"]["type"]), (529, &json!("overloaded_error")));
+    assert_eq!((reply.header("retry-after"), reply.header("x-should-retry")), (Some("60"), None));
 }

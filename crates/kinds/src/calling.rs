@@ -65,7 +65,7 @@ pub(crate) fn unless_down(route: &Route) -> Result<(), Failure> {
         return Ok(());
     }
     // Between the two it may have opened.
-    route.gate().try_enter(0).map(drop).map_err(|closed| postponed(told(route, closed), closed.wait))
+    route.gate().try_enter(0, Try::First).map(drop).map_err(|closed| postponed(told(route, closed), closed.wait))
 }
 
 fn told(route: &Route, Closed { why, .. }: Closed) -> String {

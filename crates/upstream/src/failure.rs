@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use hyper::HeaderMap;
 use raincheck_core::ProblemType;
 use raincheck_core::gate::{Fault, Sign, Then, Verdict};
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub struct CallFailure {
     pub body: Option<Value>,
     /// When it wants to be asked again.
     pub retry_after: Option<Duration>,
+    /// The headers of its refusal. Boxed, because results are mostly good.
+    pub headers: Box<HeaderMap>,
 }
 
 impl CallFailure {
@@ -34,6 +37,7 @@ impl CallFailure {
             status: None,
             body: None,
             retry_after: None,
+            headers: Box::default(),
         }
     }
 }
@@ -48,9 +52,8 @@ impl CallFailure {
     /// A good answer, but not one that was asked for.
     #[must_use]
     pub fn unexpected(fault: Fault<'_>, status: u16) -> Self {
-        let (verdict, what) = (fault.verdict(), fault.told());
         let detail = format!("the upstream answered {status}, which is none of the expected statuses");
-        Self { verdict, detail, what, status: Some(status), body: None, retry_after: None }
+        Self { status: Some(status), ..Self::unanswered(fault, detail) }
     }
 
     /// What the upstream says of a call that it took and could not do: an object with `code` and `message`.
@@ -61,9 +64,7 @@ impl CallFailure {
         let status = if code == Some("rate_limit_exceeded") { 429 } else { 500 };
         let detail =
             format!("the upstream took the call and failed: {}", text("message").unwrap_or("it gave no reason"));
-        let fault = Fault::Status { status, code };
-        let (verdict, what) = (fault.verdict(), fault.told());
-        Self { verdict, detail, what, status: None, body: Some(error.clone()), retry_after: None }
+        Self { body: Some(error.clone()), ..Self::unanswered(Fault::Status { status, code }, detail) }
     }
 
     /// The sort of problem that it is for a job whose last attempt ended by it.

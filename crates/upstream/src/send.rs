@@ -200,8 +200,9 @@ impl Route {
         retry_after: Option<Duration>,
         gap: Duration,
     ) -> CallFailure {
-        let status = response.status().as_u16();
-        let read = tokio::time::timeout(gap, Limited::new(response.into_body(), REFUSAL_MAX).collect()).await;
+        let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
+        let read = tokio::time::timeout(gap, Limited::new(body, REFUSAL_MAX).collect()).await;
         let bytes = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Option<Value> = serde_json::from_slice(&bytes).ok();
         let (code, message) = body.as_ref().map_or((None, None), |body| self.upstream.config.protocol.error(body));
@@ -209,7 +210,8 @@ impl Route {
         let (verdict, what) = (fault.verdict(), fault.told());
         let said = message.map(|message| format!(": {message}")).unwrap_or_default();
         let detail = format!("{} answered {status}{said}", self.upstream.name);
-        let failure = CallFailure { verdict, detail, what, status: Some(status), body, retry_after };
+        let headers = Box::new(parts.headers);
+        let failure = CallFailure { verdict, detail, what, status: Some(status), body, retry_after, headers };
         if let Some(permit) = permit {
             permit.fail(&failure);
         }

@@ -65,7 +65,9 @@ async fn a_call_is_addressed_signed_and_counted() {
 #[tokio::test]
 async fn a_refusal_is_told_with_what_the_upstream_said() {
     let body = json!({"error": {"message": "bad model", "type": "invalid_request_error", "code": "model_not_found"}});
-    let failure = failure(&Server::start(vec![Reply::json(404, &body)]).await, |_| ()).await;
+    let reply = Reply::json(404, &body).with("x-request-id", "req_1");
+    let failure = failure(&Server::start(vec![reply]).await, |_| ()).await;
+    assert_eq!(failure.headers["x-request-id"], "req_1");
     assert_eq!((failure.status, failure.verdict.then, failure.body), (Some(404), Then::Elsewhere, Some(body)));
     assert_eq!(failure.detail, "one answered 404: bad model");
 }

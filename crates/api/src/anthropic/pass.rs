@@ -16,15 +16,17 @@ const SENT_ON: [HeaderName; 4] = [
     HeaderName::from_static("anthropic-beta"),
     HeaderName::from_static("anthropic-version"),
 ];
-/// The upstream's headers that the caller is given, besides those that begin like [`GIVEN_BACK_PREFIXES`].
-const GIVEN_BACK: [HeaderName; 5] = [
+/// The upstream's headers that the caller is given, besides those that begin like [`GIVEN_BACK_PREFIXES`]. Whose account it
+/// is, is not told.
+const GIVEN_BACK: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
     HeaderName::from_static("request-id"),
     HeaderName::from_static("raincheck-served-by"),
     HeaderName::from_static("x-should-retry"),
 ];
-const GIVEN_BACK_PREFIXES: [&str; 2] = ["anthropic-", "x-ratelimit-"];
+const GIVEN_BACK_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-"];
 
 /// Passes a call on to an upstream, and its answer back as it comes.
 pub(super) async fn pass(
@@ -48,7 +50,10 @@ pub(super) async fn pass(
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
         body: Bytes::copy_from_slice(body.bytes()),
     };
-    Ok(passed_on(passage.pass(call).await?, |name| {
-        GIVEN_BACK.contains(name) || GIVEN_BACK_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
-    }))
+    let answer = passage.pass(call).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
+    Ok(passed_on(answer, is_given_back))
+}
+
+fn is_given_back(name: &HeaderName) -> bool {
+    GIVEN_BACK.contains(name) || GIVEN_BACK_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use raincheck_core::{Problem, Time};
 use serde_json::{Value, json};
 
-use super::{Dialect, upstream_error};
+use super::{Dialect, again, upstream_error};
 use crate::openai;
 use crate::problem::ApiError;
 
@@ -15,10 +15,13 @@ const OVERLOADED: u16 = 529;
 
 /// Tells an error as the dialect does, in place of the problem that the answer holds.
 pub(super) fn tell(dialect: Dialect, error: &ApiError, request_id: &str, response: &mut Response) {
+    // An upstream that has refused has its own name for the request.
+    let theirs = response.headers().get(super::REQUEST_ID).and_then(|id| Some(id.to_str().ok()?.to_owned()));
+    let request_id = theirs.as_deref().unwrap_or(request_id);
     let (status, body) = match dialect {
         Dialect::Anthropic => anthropic(error, request_id),
         Dialect::Fal => (error.status().as_u16(), fal(error.problem())),
-        Dialect::OpenAi => openai::told(error, response.headers_mut()),
+        Dialect::OpenAi => openai::told(error),
         Dialect::Replicate => (error.status().as_u16(), replicate(error)),
     };
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -26,6 +29,9 @@ pub(super) fn tell(dialect: Dialect, error: &ApiError, request_id: &str, respons
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if matches!(dialect, Dialect::Anthropic | Dialect::OpenAi) {
+        again::tell(dialect, status, error, headers);
+    }
 }
 
 fn anthropic(error: &ApiError, request_id: &str) -> (u16, Value) {

@@ -68,7 +68,7 @@ fn with_model(body: &Value, model: &str) -> Vec<u8> {
 }
 
 fn refused(problem_type: ProblemType, detail: String) -> NotPassed {
-    NotPassed { problem: Problem::new(problem_type, detail), retry_after: None }
+    NotPassed::new(Problem::new(problem_type, detail))
 }
 
 fn not_passed(failure: PassFailure) -> NotPassed {
@@ -76,14 +76,14 @@ fn not_passed(failure: PassFailure) -> NotPassed {
         PassFailure::Closed(closed) => {
             let detail = "the upstream takes no more calls just now; come back after Retry-After, or ask for a job with \
                           `Prefer: respond-async`, which waits by itself";
-            NotPassed { problem: Problem::new(ProblemType::OVERLOADED, detail), retry_after: Some(closed.wait) }
+            NotPassed { retry_after: Some(closed.wait), ..refused(ProblemType::OVERLOADED, detail.to_owned()) }
         }
-        PassFailure::Failed(CallFailure { detail, status, body, retry_after, .. }) => {
+        PassFailure::Failed(CallFailure { detail, status, body, retry_after, headers, .. }) => {
             let Some(status) = status else {
-                return NotPassed { problem: Problem::new(ProblemType::UPSTREAM_FAILED, detail), retry_after };
+                return NotPassed { retry_after, ..refused(ProblemType::UPSTREAM_FAILED, detail) };
             };
             let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, detail).of_upstream(status, body.map(Json::from));
-            NotPassed { problem, retry_after }
+            NotPassed { problem, retry_after, headers: *headers }
         }
     }
 }

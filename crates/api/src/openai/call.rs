@@ -82,7 +82,8 @@ pub(super) async fn answer(
         body: Bytes::copy_from_slice(body.bytes()),
     };
     if call.is_streamed {
-        return Ok(passed_on(passage.pass(passed).await?, is_given_back));
+        let answer = passage.pass(passed).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
+        return Ok(passed_on(answer, is_given_back));
     }
     let passage = std::sync::Arc::clone(passage);
     let made = async move { whole(passage.as_ref(), passed).await };
@@ -97,10 +98,10 @@ pub(super) async fn answer(
 async fn whole(passage: &dyn Passage, passed: Passed) -> Result<Whole, NotPassed> {
     /// An answer that is one object may have so many bytes.
     const BYTES_MAX: usize = 64 << 20;
-    let (parts, mut pieces): (_, PassedBody) = passage.pass(passed).await?.into_parts();
-    let broken = |detail: String| NotPassed {
-        problem: raincheck_core::Problem::new(ProblemType::UPSTREAM_FAILED, detail).of_upstream(502, None),
-        retry_after: None,
+    let answer = passage.pass(passed).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
+    let (parts, mut pieces): (_, PassedBody) = answer.into_parts();
+    let broken = |detail: String| {
+        NotPassed::new(raincheck_core::Problem::new(ProblemType::UPSTREAM_FAILED, detail).of_upstream(502, None))
     };
     let mut body = Vec::new();
     while let Some(piece) = futures_util::StreamExt::next(&mut pieces).await {

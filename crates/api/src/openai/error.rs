@@ -1,16 +1,9 @@
-use std::time::Duration;
-
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use raincheck_core::{Problem, ProblemType};
 use serde_json::{Value, json};
 
 use crate::dialect::upstream_error;
 use crate::problem::ApiError;
 
-/// The header by which a server tells OpenAI's SDKs whether to ask again, whatever they would do by themselves.
-pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-/// Some SDKs take a longer `Retry-After` for none at all, others wait for as long as it says.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// The codes that a failed Response may have. Clients that check what they read accept no others.
 const RESPONSE_CODES: [&str; 18] = [
     "server_error",
@@ -34,30 +27,13 @@ const RESPONSE_CODES: [&str; 18] = [
 ];
 
 /// An error as OpenAI's SDKs read it: the status and `{"error": {"message", "type", "param", "code"}}`.
-pub(crate) fn told(error: &ApiError, headers: &mut HeaderMap) -> (u16, Value) {
+pub(crate) fn told(error: &ApiError) -> (u16, Value) {
     let problem = error.problem();
-    if let Some(wait) = error.wait() {
-        // As spread as it was, but no longer than SDKs can be relied on to wait.
-        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let seconds = seconds.unwrap_or(wait.as_secs()).min(RETRY_AFTER_MAX.as_secs());
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
     let (status, told) = match upstream_error(problem) {
-        // The gate has asked again as often as that could help.
         Some(upstream) => (upstream.status, of_upstream(problem, upstream.status)),
         None => (status(error), own(error)),
     };
-    if upstream_error(problem).is_some() || is_final(status, error) {
-        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-    }
     (status, json!({ "error": told }))
-}
-
-/// Whether an SDK that asks again by itself would only be told the same.
-fn is_final(status: u16, error: &ApiError) -> bool {
-    let is_retried = matches!(status, 409 | 429) || status >= 500;
-    // Who asks again after an unknown outcome is given what was made, if it was.
-    is_retried && error.wait().is_none() && !error.problem().is(ProblemType::OUTCOME_UNKNOWN)
 }
 
 /// OpenAI knows no 422 for what it does not take, and what it has forgotten was never there.

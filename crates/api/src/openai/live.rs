@@ -111,8 +111,10 @@ impl Calls {
         let waiter = Waiter::new(&live);
         let calls = self.clone();
         drop(self.0.tasks.spawn(async move { calls.run(name, live, call).await }));
-        let told = waiter.answer().await;
-        told.unwrap_or_else(|| Err(gone()))
+        match waiter.answer().await {
+            Some(told) => told,
+            None => Err(gone()),
+        }
     }
 
     /// One that was left alone first: its caller is most likely the one who asks again.
@@ -164,9 +166,5 @@ impl Calls {
 
 /// The task that made the call has ended without an answer, which it does not.
 fn gone() -> NotPassed {
-    let detail = "the call was given up";
-    NotPassed {
-        problem: raincheck_core::Problem::new(raincheck_core::ProblemType::INTERNAL, detail),
-        retry_after: None,
-    }
+    NotPassed::new(raincheck_core::Problem::new(raincheck_core::ProblemType::INTERNAL, "the call was given up"))
 }

@@ -37,10 +37,18 @@ impl Passage for Upstream {
     async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.arrived.notify_one();
-        if call.model == "refused" {
+        if let Some(millis) = call.model.strip_prefix("refused ") {
             let error = json!({ "error": { "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null } });
             let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, "one answered 429: slow down");
-            return Err(NotPassed { problem: problem.of_upstream(429, Some(error.into())), retry_after: None });
+            let refusal =
+                Response::builder().header("x-request-id", "req_theirs").header("x-ratelimit-reset-requests", "1s");
+            let refusal =
+                refusal.header("openai-organization", "ours-to-know").header("retry-after", "9").body(()).unwrap();
+            return Err(NotPassed {
+                retry_after: millis.parse().ok().map(Duration::from_millis),
+                headers: refusal.headers().clone(),
+                ..NotPassed::new(problem.of_upstream(429, Some(error.into())))
+            });
         }
         let response = Response::builder()
             .header("content-type", if call.model == "stream" { "text/event-stream" } else { "application/json" })
@@ -133,11 +141,29 @@ async fn tokens_are_passed_on_as_they_come() {
 #[tokio::test]
 async fn a_refusal_is_passed_on_and_not_to_be_tried_again() {
     let server = server(&Upstream::default()).await;
-    let reply = call(&server, Method::POST, CHAT, &[], &json!({ "model": "refused" })).await;
-    assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
+    let reply = call(&server, Method::POST, CHAT, &[], &json!({ "model": "refused for good" })).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, None));
     assert_eq!(reply.header("x-should-retry"), Some("false"));
+    assert_eq!(reply.header("x-request-id"), Some("req_theirs"));
+    assert_eq!(reply.header("x-ratelimit-reset-requests"), Some("1s"));
+    assert_eq!(reply.header("openai-organization"), None, "whose account it is stays here");
     let error = json!({ "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null });
     assert_eq!(reply.json()["error"], error);
+}
+
+#[tokio::test]
+async fn a_wait_that_an_upstream_asks_for_is_told_as_it_was_said_but_no_longer_than_sdks_heed() {
+    let server = server(&Upstream::default()).await;
+    for (millis, seconds, exactly) in
+        [(1_000, "1", None), (61_000, "60", None), (130_000, "60", None), (250, "1", Some("250")), (0, "0", None)]
+    {
+        for is_streamed in [false, true] {
+            let body = json!({ "model": format!("refused {millis}"), "stream": is_streamed });
+            let reply = call(&server, Method::POST, CHAT, &[], &body).await;
+            assert_eq!(reply.header("retry-after"), Some(seconds), "{millis}");
+            assert_eq!(reply.header("retry-after-ms"), exactly, "{millis}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
