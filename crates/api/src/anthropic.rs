@@ -6,6 +6,8 @@ mod events;
 mod failed;
 mod message;
 mod messages;
+mod models;
+mod page;
 mod pass;
 mod results;
 
@@ -24,6 +26,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::POST, "/anthropic/v1/messages", messages::create)
         .dialect(Method::GET, "/anthropic/v1/messages/{id}", message::get)
         .dialect(Method::POST, "/anthropic/v1/messages/count_tokens", messages::count_tokens)
+        .dialect(Method::GET, "/anthropic/v1/models", models::list)
+        .dialect(Method::GET, "/anthropic/v1/models/{*model}", models::retrieve)
         .dialect(Method::POST, "/anthropic/v1/messages/batches", batches::create)
         .dialect(Method::GET, "/anthropic/v1/messages/batches", batches::list)
         .dialect(Method::GET, "/anthropic/v1/messages/batches/{id}", batches::get)

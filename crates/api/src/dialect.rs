@@ -18,7 +18,7 @@ pub(crate) use error::anthropic_type;
 pub(crate) use failure::upstream_error;
 pub(crate) use fields::Fields;
 pub(crate) use id::{hex, job_of, uuid};
-pub(crate) use jobs::{find, page};
+pub(crate) use jobs::{find, page, page_before};
 pub(crate) use log::{Line, lines};
 pub(crate) use passed::{passed_on, picked};
 pub(crate) use submit::{Wish, submit};

@@ -198,6 +198,42 @@ impl Passage for Upstream {
             .header("raincheck-served-by", "claude/hello");
         Ok(response.body(body).unwrap())
     }
+
+    fn models(&self, protocol: &str) -> Vec<(String, String)> {
+        let listed = [("claude-b", "one"), ("anthropic/claude-a", "two"), ("claude-b", "two"), ("claude-c", "one")];
+        assert_eq!(protocol, "anthropic");
+        listed.map(|(model, upstream)| (model.to_owned(), upstream.to_owned())).to_vec()
+    }
+}
+
+#[tokio::test]
+async fn models_are_those_that_upstreams_list() {
+    let doors = Doors { passage: Some(Arc::new(Upstream::default())), ..Doors::default() };
+    let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
+    let list = async |query: &str| {
+        let page = server.get(&format!("/anthropic/v1/models{query}")).await.json();
+        let ids: Vec<String> =
+            page["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(
+            (page["first_id"].as_str(), page["last_id"].as_str()),
+            (ids.first().map(|id| &**id), ids.last().map(|id| &**id))
+        );
+        (ids.join(" "), page["has_more"].as_bool().unwrap())
+    };
+    assert_eq!(list("").await, ("anthropic/claude-a claude-b claude-c".into(), false));
+    assert_eq!(list("?limit=2").await, ("anthropic/claude-a claude-b".into(), true));
+    assert_eq!(list("?after_id=claude-b").await, ("claude-c".into(), false));
+    assert_eq!(list("?limit=1&before_id=claude-c").await, ("claude-b".into(), true));
+    let model = server.get("/anthropic/v1/models/anthropic/claude-a").await.json();
+    let expected = json!({
+        "type": "model", "id": "anthropic/claude-a", "display_name": "anthropic/claude-a",
+        "created_at": "1970-01-01T00:00:00.000Z", "lifecycle": "active",
+    });
+    assert_eq!(model, expected);
+    for path in ["/anthropic/v1/models/other", "/anthropic/v1/models?after_id=other"] {
+        let reply = server.get(path).await;
+        assert_eq!((reply.status, &reply.json()["error"]["type"]), (StatusCode::NOT_FOUND, &json!("not_found_error")));
+    }
 }
 
 #[tokio::test]

@@ -117,7 +117,19 @@ async fn batches_are_listed_and_deleted() {
     assert_eq!((&first["first_id"], &first["last_id"]), (&json!(created[0]), &json!(created[1])));
     let rest = server.get(&format!("{BATCHES}?limit=2&after_id={}", created[1])).await.json();
     assert_eq!((ids(&rest), &rest["has_more"]), (created[2..].to_vec(), &json!(false)));
-    assert_eq!(server.get(&format!("{BATCHES}?before_id={}", created[1])).await.status, StatusCode::BAD_REQUEST);
+    // And back again.
+    for (query, page, has_more) in [
+        (format!("before_id={}", created[2]), &created[..2], false),
+        (format!("limit=1&before_id={}", created[2]), &created[1..2], true),
+        (format!("limit=1&before_id={}", created[1]), &created[..1], false),
+        (format!("before_id={}", created[0]), &created[..0], false),
+    ] {
+        let told = server.get(&format!("{BATCHES}?{query}")).await.json();
+        assert_eq!((ids(&told), &told["has_more"]), (page.to_vec(), &json!(has_more)), "{query}");
+    }
+    for (query, status) in [("before_id=msgbatch_1", 404), ("after_id=a&before_id=b", 400), ("limit=0", 400)] {
+        assert_eq!(server.get(&format!("{BATCHES}?{query}")).await.status.as_u16(), status, "{query}");
+    }
 
     let running = create(&server, &["wait"]).await;
     let refused = server.call(Method::DELETE, &format!("{BATCHES}/{}", id(&running)), &[], "").await;

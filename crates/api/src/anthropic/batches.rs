@@ -10,23 +10,20 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::batch::{self, KIND, REQUESTS};
+use super::page::{self, Place, Wanted};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
 use crate::dialect::{self, Base, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::problem::ApiError;
-use crate::query::{Query, malformed};
+use crate::query::Query;
 use crate::reply;
 
 /// What has not been done by then is not done any more, as at Anthropic.
 const DEADLINE: Duration = Duration::from_secs(24 * 3600);
 /// How long results can be fetched, as at Anthropic.
 const RETENTION: Duration = Duration::from_secs(29 * 24 * 3600);
-/// Batches on a page, unless asked otherwise.
-const PAGE_DEFAULT: usize = 20;
-/// Batches on a page at most.
-const PAGE_MAX: usize = 1_000;
 
 /// The body of a new batch, as far as this door looks at it; the kind looks at the rest.
 #[derive(Deserialize)]
@@ -103,26 +100,25 @@ pub(super) async fn delete(
     }
 }
 
-/// `GET /v1/messages/batches`: the newest first, and on after `after_id`.
+/// `GET /v1/messages/batches`: the newest first, on after `after_id`, and back before `before_id`.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller<Read>,
     base: Base,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let limit = query.limit(PAGE_DEFAULT, PAGE_MAX)?;
-    if query.all("before_id").next().is_some() {
-        return Err(malformed("lists go from new to old here: use after_id, not before_id".to_owned()));
-    }
-    let after = query.get::<String>("after_id", "the id of a batch")?;
-    let after = after.map(|id| batch::job_of(&id).ok_or_else(ApiError::no_such_job)).transpose()?;
+    let wanted = Wanted::of(&query)?;
+    let key = |id: &str| batch::job_of(id).map(|job| job.key()).ok_or_else(ApiError::no_such_job);
     let filter = Filter {
         tenant: caller.sees().cloned(),
         kind: Some(KIND.parse().expect("a constant name")),
-        before: after.map(|job| job.key()),
         ..Filter::default()
     };
-    let (jobs, has_more) = dialect::page(&api, filter, limit).await?;
+    let (jobs, has_more) = match &wanted.place {
+        Place::First => dialect::page(&api, filter, wanted.limit).await?,
+        Place::After(id) => dialect::page(&api, Filter { before: Some(key(id)?), ..filter }, wanted.limit).await?,
+        Place::Before(id) => dialect::page_before(&api, filter, key(id)?, wanted.limit).await?,
+    };
     let mut data = Vec::with_capacity(jobs.len());
     for job in &jobs {
         // Lists leave out how jobs ended, which tells the counts.
@@ -130,9 +126,7 @@ pub(super) async fn list(
         let job = whole.as_ref().unwrap_or(job);
         data.push(batch::view(&api, job, caller.sees(), &results_url(&base, job.id)).await?);
     }
-    let (first, last) = (jobs.first().map(|job| batch::id_of(job.id)), jobs.last().map(|job| batch::id_of(job.id)));
-    let page = json!({ "data": data, "has_more": has_more, "first_id": first, "last_id": last });
-    Ok(reply::json(StatusCode::OK, &page))
+    Ok(page::reply(data, has_more))
 }
 
 async fn told(api: &Api, job: &Job, tenant: Option<&Tenant>, base: &Base) -> Result<Response, ApiError> {

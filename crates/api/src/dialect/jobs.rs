@@ -1,9 +1,14 @@
-use raincheck_core::{Job, Tenant};
+use std::collections::VecDeque;
+
+use raincheck_core::{Job, JobKey, Tenant};
 use raincheck_store::{Filter, StoreError};
 
 use super::job_of;
 use crate::api::Api;
 use crate::path::is_kind;
+
+/// Jobs that are looked at at once.
+const LOOKED_AT: usize = 200;
 
 /// The job that an id of a dialect names, if it is of this kind and the tenant may see it.
 pub(crate) async fn find(
@@ -32,4 +37,29 @@ pub(crate) async fn page(api: &Api, mut filter: Filter, limit: usize) -> Result<
     let has_more = jobs.len() > limit;
     jobs.truncate(limit);
     Ok((jobs, has_more))
+}
+
+/// As many jobs as are wanted of those right before (newer than) `key`, the newest first; and whether there are newer ones. Looked
+/// for from the newest on, because that is how a store lists them.
+pub(crate) async fn page_before(
+    api: &Api,
+    mut filter: Filter,
+    key: JobKey,
+    limit: usize,
+) -> Result<(Vec<Job>, bool), StoreError> {
+    let (mut jobs, mut has_more, now) = (VecDeque::new(), false, api.engine.clock().now());
+    loop {
+        let page = api.engine.store().list(filter.clone(), LOOKED_AT, now).await?;
+        for job in page.jobs.into_iter().take_while(|job| job.id.key() > key) {
+            jobs.push_back(job);
+            if jobs.len() > limit {
+                jobs.pop_front();
+                has_more = true;
+            }
+        }
+        filter.before = page.next.filter(|next| *next > key);
+        if filter.before.is_none() {
+            return Ok((jobs.into(), has_more));
+        }
+    }
 }
