@@ -2,6 +2,7 @@
 
 mod again;
 mod base;
+mod body;
 mod error;
 mod failure;
 mod fields;
@@ -14,13 +15,14 @@ mod tell;
 
 pub(crate) use again::whole_seconds;
 pub(crate) use base::Base;
+pub(crate) use body::{field, fields, invalid};
 pub(crate) use error::anthropic_type;
 pub(crate) use failure::upstream_error;
 pub(crate) use fields::Fields;
 pub(crate) use id::{hex, job_of, uuid};
 pub(crate) use jobs::{find, page, page_before};
 pub(crate) use log::{Line, lines};
-pub(crate) use passed::{passed_on, picked};
+pub(crate) use passed::{Addressed, passed_on, picked};
 pub(crate) use submit::{Wish, submit};
 pub(crate) use tell::{Teller, stream};
 

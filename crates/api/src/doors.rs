@@ -68,6 +68,8 @@ pub struct Passed {
     pub protocol: &'static str,
     /// What is asked for; empty if the call names none.
     pub model: String,
+    /// The upstream that is called, by its name; the first that takes the model if left out.
+    pub upstream: Option<String>,
     /// The method.
     pub method: Method,
     /// The path below the upstream's base address.

@@ -7,7 +7,6 @@
 
 mod attach;
 mod batches;
-mod body;
 mod call;
 mod direct;
 mod error;
@@ -19,6 +18,7 @@ mod multipart;
 mod page;
 mod responses;
 mod served;
+mod stored;
 
 use axum::http::Method;
 
@@ -36,11 +36,14 @@ const DOOR: &str = "openai";
 pub(crate) fn routes(routes: Routes) -> Routes {
     routes
         .dialect(Method::POST, "/openai/v1/responses", responses::create)
+        .dialect(Method::POST, "/openai/v1/responses/input_tokens", responses::count_input_tokens)
+        .dialect(Method::POST, "/openai/v1/responses/compact", responses::compact)
         .dialect(Method::GET, "/openai/v1/responses/{id}", responses::retrieve)
         .dialect(Method::DELETE, "/openai/v1/responses/{id}", responses::delete)
         .dialect(Method::POST, "/openai/v1/responses/{id}/cancel", responses::cancel)
         .dialect(Method::GET, "/openai/v1/responses/{id}/input_items", responses::input_items)
         .dialect(Method::POST, "/openai/v1/chat/completions", direct::create::<Chat>)
+        .dialect(Method::GET, "/openai/v1/chat/completions/{id}", stored::retrieve)
         .dialect(Method::POST, "/openai/v1/embeddings", direct::create::<Embeddings>)
         .dialect(Method::POST, "/openai/v1/images/generations", direct::create::<Images>)
         .dialect(Method::GET, "/openai/v1/models", models::list)

@@ -256,9 +256,17 @@ async fn a_message_is_passed_through_as_it_is() {
         sent.headers.get("x-api-key").is_none() && sent.headers.get("cookie").is_none(),
         "the caller's key stays here"
     );
+    assert_eq!(sent.upstream, None);
     let counted = server.post("/anthropic/v1/messages/count_tokens", &asks("hello")).await;
     assert_eq!(counted.status, StatusCode::OK);
     assert_eq!(upstream.0.lock().unwrap()[1].path, "v1/messages/count_tokens");
+    // An upstream that the body names is called, and not told of it.
+    server.post("/anthropic/v1/messages", r#"{"model": "hello", "upstream": "two", "temperature": 1.10}"#).await;
+    let sent = upstream.0.lock().unwrap()[2].clone();
+    assert_eq!(
+        (sent.upstream.as_deref(), &sent.body[..]),
+        (Some("two"), &br#"{"model":"hello","temperature":1.10}"#[..])
+    );
 }
 
 #[tokio::test]

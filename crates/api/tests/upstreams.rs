@@ -36,7 +36,7 @@ fn gate(model: &str) -> GateStatus {
 #[async_trait]
 impl Passage for Every {
     async fn pass(&self, _: Passed) -> Result<Response<PassedBody>, NotPassed> {
-        Err(NotPassed::from(Problem::new(ProblemType::NO_UPSTREAM, "nobody calls here")))
+        Err(NotPassed::new(Problem::new(ProblemType::NO_UPSTREAM, "nobody calls here")))
     }
 
     fn upstreams(&self) -> Vec<UpstreamStatus> {

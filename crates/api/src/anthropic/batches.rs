@@ -126,7 +126,7 @@ pub(super) async fn list(
         let job = whole.as_ref().unwrap_or(job);
         data.push(batch::view(&api, job, caller.sees(), &results_url(&base, job.id)).await?);
     }
-    Ok(page::reply(data, has_more))
+    Ok(page::reply(&data, has_more))
 }
 
 async fn told(api: &Api, job: &Job, tenant: Option<&Tenant>, base: &Base) -> Result<Response, ApiError> {

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use raincheck_core::Job;
-use serde::Deserialize;
 
 use super::{MESSAGE, failed, message, pass};
 use crate::api::Api;
@@ -15,12 +14,6 @@ use crate::jobs::{self, IdempotencyKey, marked};
 use crate::prefer::{self, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
 
-/// What is looked at of a request; the rest is the upstream's affair.
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    pub(super) model: String,
-}
-
 /// `POST /v1/messages`: passed through, or accepted as a job if `Prefer: respond-async` says so.
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
@@ -29,9 +22,8 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let asked: Asked = body.parse()?;
     if !prefer::respond_async(&headers) {
-        return pass::pass(&api, asked.model, "v1/messages", &headers, &body).await;
+        return pass::pass(&api, "v1/messages", &headers, &body).await;
     }
     let wish = Wish::new(&api, "anthropic", MESSAGE, body.parse_json()?);
     drop(body);
@@ -61,6 +53,5 @@ pub(super) async fn count_tokens(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let asked: Asked = body.parse()?;
-    pass::pass(&api, asked.model, "v1/messages/count_tokens", &headers, &body).await
+    pass::pass(&api, "v1/messages/count_tokens", &headers, &body).await
 }

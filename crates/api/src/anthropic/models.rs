@@ -28,7 +28,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, _: Caller<Read>, query: Qu
             (&before[rest..], rest > 0)
         }
     };
-    Ok(page::reply(page.iter().map(|model| object(model)).collect(), has_more))
+    let models: Vec<Value> = page.iter().map(|model| object(model)).collect();
+    Ok(page::reply(&models, has_more))
 }
 
 /// `GET /v1/models/{model}`.

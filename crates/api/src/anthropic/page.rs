@@ -43,7 +43,7 @@ impl Wanted {
 }
 
 /// A page of a list, each item with its id. Whether there are more is told of the direction in which the list is read.
-pub(super) fn reply(items: Vec<Value>, has_more: bool) -> Response {
+pub(super) fn reply(items: &[Value], has_more: bool) -> Response {
     let id = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
     let (first, last) = (id(items.first()), id(items.last()));
     reply::json(StatusCode::OK, &json!({ "data": items, "has_more": has_more, "first_id": first, "last_id": last }))

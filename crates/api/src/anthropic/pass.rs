@@ -1,4 +1,3 @@
-use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::response::Response;
 use raincheck_core::ProblemType;
@@ -6,7 +5,7 @@ use raincheck_core::ProblemType;
 use crate::Passed;
 use crate::api::Api;
 use crate::body::JsonBody;
-use crate::dialect::passed_on;
+use crate::dialect::{Addressed, field, fields, invalid, passed_on};
 use crate::problem::ApiError;
 
 /// The caller's headers that the upstream is sent. Its key is Raincheck's, and stays here.
@@ -29,26 +28,25 @@ const GIVEN_BACK: [HeaderName; 6] = [
 const GIVEN_BACK_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-"];
 
 /// Passes a call on to an upstream, and its answer back as it comes.
-pub(super) async fn pass(
-    api: &Api,
-    model: String,
-    path: &str,
-    headers: &HeaderMap,
-    body: &JsonBody,
-) -> Result<Response, ApiError> {
+pub(super) async fn pass(api: &Api, path: &str, headers: &HeaderMap, body: &JsonBody) -> Result<Response, ApiError> {
     let Some(passage) = &api.settings.doors.passage else {
         let detail = "no upstream is configured that messages could be passed on to; send `Prefer: respond-async` to have \
                       a job of kind llm.message done";
         return Err(ApiError::new(ProblemType::INVALID_REQUEST, detail));
     };
+    let fields = fields(body)?;
+    let model = field(&fields, "model", "the name of a model")?;
+    let model = model.ok_or_else(|| invalid("model", "say which model"))?;
+    let Addressed { upstream, body } = Addressed::new(body, fields)?;
     let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
     let call = Passed {
         protocol: "anthropic",
         model,
+        upstream,
         method: Method::POST,
         path: path.to_owned(),
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
-        body: Bytes::copy_from_slice(body.bytes()),
+        body,
     };
     let answer = passage.pass(call).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
     Ok(passed_on(answer, is_given_back))

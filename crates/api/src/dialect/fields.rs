@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// The fields of an object in their order, each as it came, so that one can be changed and the others keep their digits.
-pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+pub(crate) struct Fields {
+    fields: Vec<(String, Box<RawValue>)>,
+    is_changed: bool,
+}
 
 impl Fields {
     /// The fields, if this is an object.
@@ -17,27 +20,34 @@ impl Fields {
 
     /// The text of a field.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.get())
+        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.get())
     }
 
     /// The names of the fields, with the text of each.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+        self.fields.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
     /// Puts a value in the place of a field, or behind the others if there is no such field.
     pub(crate) fn set(&mut self, name: &str, value: &Json) {
         let Ok(value) = RawValue::from_string(value.as_str().to_owned()) else { return };
-        match self.0.iter_mut().find(|(other, _)| other == name) {
+        self.is_changed = true;
+        match self.fields.iter_mut().find(|(other, _)| other == name) {
             Some((_, place)) => *place = value,
-            None => self.0.push((name.to_owned(), value)),
+            None => self.fields.push((name.to_owned(), value)),
         }
     }
 
     /// Takes a field away; gives its text if there was one.
     pub(crate) fn remove(&mut self, name: &str) -> Option<String> {
-        let place = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.remove(place).1.get().to_owned())
+        let place = self.fields.iter().position(|(other, _)| other == name)?;
+        self.is_changed = true;
+        Some(self.fields.remove(place).1.get().to_owned())
+    }
+
+    /// Whether it is another object than it was read as.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
     }
 
     /// The object as JSON.
@@ -62,7 +72,7 @@ impl<'de> Deserialize<'de> for Fields {
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Fields(fields))
+                Ok(Fields { fields, is_changed: false })
             }
         }
 
@@ -72,8 +82,8 @@ impl<'de> Deserialize<'de> for Fields {
 
 impl Serialize for Fields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for (name, value) in &self.fields {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -87,6 +97,7 @@ mod tests {
     #[test]
     fn what_is_not_changed_stays_as_it_was() {
         let mut fields = Fields::of(r#"{"z": 1.10, "id": "theirs", "a": [ 1 ]}"#).unwrap();
+        assert!(fields.remove("none").is_none() && !fields.is_changed());
         fields.set("id", &serde_json::json!("ours").into());
         fields.set("new", &Json::null());
         assert_eq!(fields.json().as_str(), r#"{"z":1.10,"id":"ours","a":[ 1 ],"new":null}"#);

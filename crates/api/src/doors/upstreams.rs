@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use axum::http::{HeaderName, HeaderValue, Response};
 use futures_util::{StreamExt, stream};
 use raincheck_core::{Json, Problem, ProblemType};
-use raincheck_upstream::{CallFailure, PassFailure, Protocol, Request, UpstreamStatus, Upstreams, estimate};
+use raincheck_upstream::{
+    CallFailure, PassFailure, Protocol, Request, RouteError, UpstreamStatus, Upstreams, estimate,
+};
 use serde_json::Value;
 
 use super::{NotPassed, Passage, Passed, PassedBody};
@@ -21,8 +23,7 @@ impl Passage for Upstreams {
             .protocol
             .parse()
             .map_err(|error| refused(ProblemType::INTERNAL, format!("{}: {error}", call.protocol)))?;
-        let routes = self.routes(protocol, &call.model, None);
-        let routes = routes.map_err(|error| refused(ProblemType::NO_UPSTREAM, error.to_string()))?;
+        let routes = self.routes(protocol, &call.model, call.upstream.as_deref()).map_err(|error| nowhere(&error))?;
         let body: Option<Value> = serde_json::from_slice(&call.body).ok();
         let tokens = body.as_ref().map_or(0, estimate);
         let request = |route: &raincheck_upstream::Route| {
@@ -59,6 +60,11 @@ impl Passage for Upstreams {
     fn upstreams(&self) -> Vec<UpstreamStatus> {
         self.overview()
     }
+}
+
+fn nowhere(error: &RouteError) -> NotPassed {
+    let place = if matches!(error, RouteError::Unknown { .. }) { "/upstream" } else { "/model" };
+    NotPassed::new(Problem::new(ProblemType::NO_UPSTREAM, error.to_string()).at(place))
 }
 
 fn with_model(body: &Value, model: &str) -> Vec<u8> {

@@ -12,13 +12,12 @@ use raincheck_store::{Cancelled, Filter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::body::{field, fields, invalid};
 use super::page::{Page, Wanted};
 use super::{DOOR, files};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Wish, hex, job_of};
+use crate::dialect::{self, Wish, field, fields, hex, invalid, job_of};
 use crate::jobs::{IdempotencyKey, error, marked};
 use crate::problem::ApiError;
 use crate::query::Query;

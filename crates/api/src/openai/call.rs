@@ -1,6 +1,6 @@
 //! Calls whose answer is waited for: passed on to an upstream, or accepted as a job for those who ask for that.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use raincheck_core::{Job, Json, ProblemType};
@@ -8,13 +8,12 @@ use raincheck_engine::Submitted;
 
 use super::direct::{Chat, Endpoint, Images};
 use super::live::Whole;
-use super::{DOOR, attach, held, responses, served};
+use super::{DOOR, attach, held, responses, served, stored};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Fields, Wish, hex, passed_on, picked};
+use crate::dialect::{self, Addressed, Fields, Wish, field, hex, passed_on, picked};
 use crate::jobs::{IdempotencyKey, accepted, error, marked};
-use crate::openai::body::{field, invalid};
 use crate::prefer::{self, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
 use crate::{NotPassed, Passage, Passed, PassedBody, reply};
@@ -34,12 +33,14 @@ const LIMITS: &str = "x-ratelimit-";
 
 /// Which call it is.
 pub(super) struct Call {
-    /// The kind of job that does the same.
-    pub(super) kind: &'static str,
+    /// The kind of job that does the same; `None` if there is none, and it is only passed on.
+    pub(super) kind: Option<&'static str>,
     /// Where it is sent, below the upstream's base address.
     pub(super) path: &'static str,
     /// Whether its answer is a stream.
     pub(super) is_streamed: bool,
+    /// Labels of a job that is made of it.
+    pub(super) labels: Vec<(&'static str, String)>,
 }
 
 /// Answers a call: at once and by the upstream, or as a job if the caller says `Prefer: respond-async`.
@@ -50,36 +51,38 @@ pub(super) async fn answer(
     headers: &HeaderMap,
     body: &JsonBody,
     fields: Fields,
-    call: &Call,
+    call: Call,
 ) -> Result<Response, ApiError> {
     let name = attach::name(caller.key_id(), call.path, body.bytes());
-    if prefer::respond_async(headers) {
-        return accept(api, caller, key, headers, fields, call, name).await;
-    }
-    if held::names_files(body) {
-        held::check(call)?;
-        let submitted = submit(api, caller, key, headers, fields, call, name).await?;
-        return held::answer(api, &submitted, &caller.tenant, call).await;
+    if let Some(kind) = call.kind {
+        let is_async = prefer::respond_async(headers);
+        if is_async || held::names_files(body) {
+            let labels = call.labels.into_iter().chain([(attach::REQUEST, name)]).collect();
+            let wish = Wish { labels, ..Wish::new(api, DOOR, kind, input(kind, fields)) };
+            if is_async {
+                return accept(api, caller, key, headers, wish).await;
+            }
+            held::check(kind, call.is_streamed)?;
+            let submitted = submit(api, caller, key, headers, wish).await?;
+            return held::answer(api, &submitted, &caller.tenant, call.is_streamed).await;
+        }
     }
     let Some(passage) = &api.settings.doors.passage else {
         let detail = "no upstream is configured that calls could be passed on to; its operator can add one as \
                       [upstream.NAME]";
         return Err(ApiError::new(ProblemType::NO_UPSTREAM, detail));
     };
-    if fields.get("upstream").is_some() {
-        return Err(invalid(
-            "upstream",
-            "an upstream can be named for jobs only; send `Prefer: respond-async` as well",
-        ));
-    }
     let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
+    let model = field(&fields, "model", "the name of a model")?.unwrap_or_default();
+    let Addressed { upstream, body } = Addressed::new(body, fields)?;
     let passed = Passed {
         protocol: "openai",
-        model: field(&fields, "model", "the name of a model")?.unwrap_or_default(),
+        model,
+        upstream,
         method: Method::POST,
         path: call.path.to_owned(),
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
-        body: Bytes::copy_from_slice(body.bytes()),
+        body,
     };
     if call.is_streamed {
         let answer = passage.pass(passed).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
@@ -124,16 +127,15 @@ async fn accept(
     caller: &Caller<Submit>,
     key: &IdempotencyKey,
     headers: &HeaderMap,
-    fields: Fields,
-    call: &Call,
-    name: String,
+    wish: Wish,
 ) -> Result<Response, ApiError> {
-    let submitted = submit(api, caller, key, headers, fields, call, name).await?;
+    let kind = wish.kind;
+    let submitted = submit(api, caller, key, headers, wish).await?;
     let job = submitted.job();
     let wait = prefer::wait(headers);
     let now = api.job(job.id, Some(&caller.tenant), wait).await?;
     let mut response = match now.as_ref().filter(|job| wait.is_some() && job.life.state.is_final()) {
-        Some(job) => ended(api, job, call.kind).await?,
+        Some(job) => ended(api, job, kind).await?,
         None => accepted(api, now.as_ref().unwrap_or(job)),
     };
     response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
@@ -146,19 +148,17 @@ async fn submit(
     caller: &Caller<Submit>,
     key: &IdempotencyKey,
     headers: &HeaderMap,
-    fields: Fields,
-    call: &Call,
-    name: String,
+    wish: Wish,
 ) -> Result<Submitted, ApiError> {
-    if attach::is_repeated(headers)
-        && !key.is_given()
-        && let Some(job) = attach::made(api, &caller.tenant, call.kind, &name).await?
-    {
-        return Ok(Submitted::Existing(job));
+    let request = wish.labels.iter().find(|(label, _)| *label == attach::REQUEST).map(|(_, name)| name);
+    let made = match request.filter(|_| attach::is_repeated(headers) && !key.is_given()) {
+        Some(name) => attach::made(api, &caller.tenant, wish.kind, name).await?,
+        None => None,
+    };
+    match made {
+        Some(job) => Ok(Submitted::Existing(job)),
+        None => dialect::submit(api, &caller.tenant, wish, key).await,
     }
-    let mut wish = Wish::new(api, DOOR, call.kind, input(call.kind, fields));
-    wish.labels = vec![(attach::REQUEST, name)];
-    dialect::submit(api, &caller.tenant, wish, key).await
 }
 
 /// What a job of this kind is given.
@@ -189,7 +189,7 @@ pub(super) async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, 
         }
     };
     let prefix = match kind {
-        Chat::KIND => Some("chatcmpl-"),
+        Chat::KIND => Some(stored::PREFIX),
         responses::KIND => Some(responses::PREFIX),
         _ => None,
     };

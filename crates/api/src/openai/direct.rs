@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::body::{field, fields};
 use super::call::{self, Call};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
+use crate::dialect::{field, fields};
 use crate::jobs::IdempotencyKey;
 use crate::problem::ApiError;
 
@@ -56,6 +56,6 @@ pub(super) async fn create<E: Endpoint>(
 ) -> Result<Response, ApiError> {
     let fields = fields(&body)?;
     let is_streamed = field(&fields, "stream", "true or false")?.unwrap_or(false);
-    let call = Call { kind: E::KIND, path: E::PATH, is_streamed };
-    call::answer(&api, &caller, &key, &headers, &body, fields, &call).await
+    let call = Call { kind: Some(E::KIND), path: E::PATH, is_streamed, labels: Vec::new() };
+    call::answer(&api, &caller, &key, &headers, &body, fields, call).await
 }

@@ -13,11 +13,11 @@ use raincheck_store::StoreError;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use super::body::invalid;
 use super::multipart::Multipart;
 use super::page::{self, Page};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
+use crate::dialect::invalid;
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::reply;

@@ -11,11 +11,11 @@ use raincheck_engine::Submitted;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::body::invalid;
-use super::call::{Call, ended};
+use super::call::ended;
 use super::responses;
 use crate::api::Api;
 use crate::body::JsonBody;
+use crate::dialect::invalid;
 use crate::jobs::marked;
 use crate::problem::ApiError;
 use crate::reply;
@@ -30,8 +30,8 @@ pub(super) fn names_files(body: &JsonBody) -> bool {
 }
 
 /// Refuses a call that could not be answered from its job.
-pub(super) fn check(call: &Call) -> Result<(), ApiError> {
-    if call.is_streamed && call.kind != responses::KIND {
+pub(super) fn check(kind: &str, is_streamed: bool) -> Result<(), ApiError> {
+    if is_streamed && kind != responses::KIND {
         let detail = "a call that names a file kept here is a job, and of these only Responses are streamed; leave out stream, \
                       or use /responses";
         return Err(invalid("stream", detail));
@@ -44,13 +44,13 @@ pub(super) async fn answer(
     api: &Api,
     submitted: &Submitted,
     tenant: &Tenant,
-    call: &Call,
+    is_streamed: bool,
 ) -> Result<Response, ApiError> {
     let job = submitted.job();
-    let mut response = if call.is_streamed {
+    let mut response = if is_streamed {
         responses::streamed(api, job).await?
     } else {
-        ended(api, &until_end(api, job, tenant).await?, call.kind).await?
+        ended(api, &until_end(api, job, tenant).await?, job.spec.kind.as_str()).await?
     };
     response.headers_mut().insert(header::LOCATION, reply::location(job.id));
     if let Ok(id) = HeaderValue::try_from(job.id.to_string()) {

@@ -1,11 +1,13 @@
 //! Responses: jobs of kind `llm.response` as OpenAI's SDKs see them.
 
+mod aside;
 mod cancel;
 mod create;
 mod delete;
 mod face;
 mod input_items;
 mod items;
+mod previous;
 mod retrieve;
 mod stream;
 mod tale;
@@ -13,6 +15,7 @@ mod tale;
 use axum::response::Response;
 use raincheck_core::{Job, Json, ProblemType, Tenant};
 
+pub(crate) use aside::{compact, count_input_tokens};
 pub(crate) use cancel::cancel;
 pub(crate) use create::create;
 pub(crate) use delete::delete;

@@ -59,6 +59,43 @@ async fn who_would_wait_a_little_gets_the_answer_if_it_is_there_in_time() {
 }
 
 #[tokio::test]
+async fn a_chat_completion_that_was_made_here_is_read_again() {
+    let server = Server::dialects().await;
+    let body = json!({ "model": "m", "messages": [] });
+    let path = |id: &str| format!("{CHAT}/{id}");
+    let reply = asked(&server, CHAT, "respond-async, wait=10", &body).await;
+    let chat = reply.json();
+    assert_eq!(server.get(&path(chat["id"].as_str().unwrap())).await.json(), chat);
+    let refused = asked(&server, CHAT, "respond-async", &json!({ "model": "refused" })).await.id();
+    let refused = server.get(&format!("{}?wait=10", path(&refused.replace("job_", "chatcmpl-")))).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (StatusCode::TOO_MANY_REQUESTS, &json!("insufficient_quota"))
+    );
+    // One that is not there yet is no empty success.
+    server.engine.store().set_paused(&"llm.chat".parse().unwrap(), true).await.unwrap();
+    let waiting = asked(&server, CHAT, "respond-async", &body).await.id().replace("job_", "chatcmpl-");
+    let reply = server.get(&path(&waiting)).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (StatusCode::CONFLICT, &json!("job_not_finished")));
+    assert!(reply.header("retry-after").is_some() && reply.header("x-should-retry").is_none());
+    let embedding = asked(&server, "/openai/v1/embeddings", "respond-async", &json!({ "model": "m" })).await.id();
+    for id in ["chatcmpl-1", &embedding.replace("job_", "chatcmpl-")] {
+        assert_eq!(server.get(&path(id)).await.status, StatusCode::NOT_FOUND, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_was_made_as_a_job_is_read_again_and_comes_after_another() {
+    let server = Server::dialects().await;
+    let first = asked(&server, RESPONSES, "respond-async, wait=10", &json!({ "model": "m", "input": "hello" })).await;
+    let first = first.json()["id"].clone();
+    let body = json!({ "model": "m", "input": "more", "previous_response_id": first });
+    let second = asked(&server, RESPONSES, "respond-async, wait=10", &body).await.json()["id"].clone();
+    let read = server.get(&format!("{RESPONSES}/{}", second.as_str().unwrap())).await.json();
+    assert_eq!((&read["status"], &read["previous_response_id"]), (&json!("completed"), &first));
+}
+
+#[tokio::test]
 async fn a_response_that_nobody_asked_to_queue_is_never_shown_queued() {
     let server = Server::dialects().await;
     for background in [json!(false), json!(null)] {

@@ -1,7 +1,7 @@
 //! Calls that are passed on, to an upstream that a test holds in its hand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
-use super::call;
+use super::{call, create, ended};
 use crate::support::{Server, request};
 
 const CHAT: &str = "/openai/v1/chat/completions";
@@ -30,6 +30,8 @@ struct Upstream {
     calls: Arc<AtomicUsize>,
     /// Let go whenever a call arrives.
     arrived: Arc<Notify>,
+    /// The last call.
+    last: Arc<Mutex<Option<Passed>>>,
 }
 
 #[async_trait]
@@ -37,6 +39,7 @@ impl Passage for Upstream {
     async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.arrived.notify_one();
+        *self.last.lock().unwrap() = Some(call.clone());
         if let Some(millis) = call.model.strip_prefix("refused ") {
             let error = json!({ "error": { "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null } });
             let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, "one answered 429: slow down");
@@ -100,6 +103,14 @@ impl Passage for Upstream {
     }
 }
 
+impl Upstream {
+    /// The upstream that the last call named, and the body that was sent.
+    fn last(&self) -> (Option<String>, String) {
+        let call = self.last.lock().unwrap().take().unwrap();
+        (call.upstream, String::from_utf8(call.body.to_vec()).unwrap())
+    }
+}
+
 async fn server(upstream: &Upstream) -> Server {
     let doors = Doors { passage: Some(Arc::new(upstream.clone())), ..Doors::default() };
     Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await
@@ -121,6 +132,60 @@ async fn a_call_is_passed_on_as_it_is() {
         assert_eq!(reply.header("x-request-id"), Some("req_theirs"));
         assert_eq!(reply.header("raincheck-served-by"), Some("one/served-1"));
         assert_eq!(reply.header("openai-organization"), None, "whose account it is stays here");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_the_body_names_is_called_and_not_told_of_it() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    // As it came, to the byte; and without what is not the upstream's, to the digit.
+    let plain = r#"{ "model": "m", "temperature": 0.10 }"#;
+    for path in [CHAT, "/openai/v1/responses", "/openai/v1/responses/input_tokens"] {
+        server.post(path, plain).await;
+        assert_eq!(upstream.last(), (None, plain.to_owned()), "{path}");
+        let named = r#"{ "model": "m", "upstream": "two", "temperature": 0.10, "on_ambiguous": "fail" }"#;
+        server.post(path, named).await;
+        assert_eq!(upstream.last(), (Some("two".into()), r#"{"model":"m","temperature":0.10}"#.into()), "{path}");
+    }
+    let reply = server.post(CHAT, r#"{ "model": "m", "upstream": 2 }"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("upstream")));
+}
+
+#[tokio::test]
+async fn a_call_that_is_passed_on_comes_after_a_response_that_was_made_here() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let first = create(&server, "hello").await;
+    ended(&server, &first).await;
+    let after = |id: &str| json!({ "model": "m", "input": "more", "previous_response_id": id });
+    let ours = first["id"].as_str().unwrap();
+    for path in ["/openai/v1/responses", "/openai/v1/responses/input_tokens", "/openai/v1/responses/compact"] {
+        assert_eq!(server.post(path, &after(ours).to_string()).await.status, StatusCode::OK);
+        let (named, body) = upstream.last();
+        assert_eq!((named.as_deref(), body), (Some("one"), after("resp_theirs").to_string()), "{path}");
+        // A name that is the upstream's own, though it looks like one of ours.
+        let theirs = after("resp_0123456789abcdef0123456789abcdef").to_string();
+        server.post(path, &theirs).await;
+        assert_eq!(upstream.last(), (None, theirs));
+    }
+    let running = create(&server, "wait").await;
+    let reply = server.post("/openai/v1/responses", &after(running["id"].as_str().unwrap()).to_string()).await;
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["param"]),
+        (StatusCode::BAD_REQUEST, &json!("previous_response_id"))
+    );
+}
+
+#[tokio::test]
+async fn what_is_asked_about_responses_is_passed_on_and_no_job() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    for path in ["/responses/input_tokens", "/responses/compact"] {
+        let headers = [("prefer", "respond-async")];
+        let body = json!({ "model": "m", "input": "x" });
+        let reply = call(&server, Method::POST, &format!("/openai/v1{path}"), &headers, &body).await;
+        assert_eq!((reply.status, &reply.json()["path"]), (StatusCode::OK, &json!(path)));
     }
 }
 

@@ -218,6 +218,41 @@ async fn a_response_comes_after_what_the_upstream_calls_the_one_before() {
 }
 
 #[tokio::test]
+async fn what_else_clients_say_is_taken() {
+    let server = Server::dialects().await;
+    let body = json!({
+        "model": "m", "input": "hello", "background": true, "stream": true, "include": ["reasoning.encrypted_content"],
+        "stream_options": { "include_obfuscation": false }, "background_options": { "continuation_id": "c" },
+    });
+    let reply = server.post(RESPONSES, &body.to_string()).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    let response = super::events(reply.text())[0]["response"].clone();
+    let input = server.engine.store().input(super::job(&response).parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(input, json!({ "model": "m", "input": "hello", "include": ["reasoning.encrypted_content"] }).into());
+    let asked = "include[]=reasoning.encrypted_content&include[]=message.output_text.logprobs&include_obfuscation=true";
+    assert_eq!(server.get(&path(&response, &format!("?{asked}"))).await.json()["status"], "completed");
+    let told = super::told(&server, &response, &format!("?{asked}&stream=true&starting_after=3")).await;
+    assert_eq!(told[0]["sequence_number"], 4);
+    assert_eq!(server.get(&path(&response, &format!("/input_items?{asked}"))).await.status, StatusCode::OK);
+    // One SDK sends a body with DELETE.
+    let deleted = call(&server, Method::DELETE, &path(&response, ""), &[("accept", "*/*")], &json!({})).await;
+    assert_eq!(deleted.json(), json!({ "id": response["id"], "object": "response", "deleted": true }));
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes() {
+    let server = Server::dialects().await;
+    for (store, minutes) in [(json!(false), 10), (json!(true), 7 * 24 * 60), (json!(null), 7 * 24 * 60)] {
+        let body = json!({ "model": "m", "input": "hello", "background": true, "store": store });
+        let response = server.post(RESPONSES, &body.to_string()).await.json();
+        ended(&server, &response).await;
+        let job = server.engine.get(super::job(&response).parse().unwrap(), None).await.unwrap().unwrap();
+        let kept = job.life.expires_at.unwrap().since(job.life.finished_at.unwrap());
+        assert_eq!(kept.as_secs(), minutes * 60, "{store}");
+    }
+}
+
+#[tokio::test]
 async fn a_window_of_hours_is_a_deadline_and_less_urgent() {
     let server = Server::dialects().await;
     let body = |window: &str| json!({ "model": "m", "input": "hello", "background": true, "background_options": { "completion_window": window } });
@@ -225,9 +260,13 @@ async fn a_window_of_hours_is_a_deadline_and_less_urgent() {
     let job = server.get(&format!("/v1/jobs/{}", super::job(&response))).await.json();
     assert_eq!(job["priority"], "P6");
     assert!(job["deadline"].is_string(), "{job}");
-    let reply = server.post(RESPONSES, &body("3h").to_string()).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["param"]),
-        (StatusCode::BAD_REQUEST, &json!("background_options"))
-    );
+    let mut streamed = body("8h");
+    streamed["stream"] = json!(true);
+    for wrong in [body("3h"), streamed] {
+        let reply = server.post(RESPONSES, &wrong.to_string()).await;
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["param"]),
+            (StatusCode::BAD_REQUEST, &json!("background_options"))
+        );
+    }
 }

@@ -4,18 +4,18 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use raincheck_core::{Job, Json, Priority};
+use raincheck_core::{Job, Priority};
 use raincheck_engine::Submitted;
 use serde::Deserialize;
 
 use super::face::Face;
-use super::{KIND, PREFIX, answer as answer_of, retrieve, stream, text};
+use super::previous::{self, PREVIOUS};
+use super::{KIND, PREFIX, retrieve, stream};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Fields, Wish, hex, job_of};
+use crate::dialect::{self, Fields, Wish, field, fields, hex, invalid};
 use crate::jobs::{IdempotencyKey, marked};
-use crate::openai::body::{field, fields, invalid};
 use crate::openai::{DOOR, attach, call};
 use crate::problem::ApiError;
 
@@ -23,8 +23,6 @@ use crate::problem::ApiError;
 const NOT_STORED: Duration = Duration::from_secs(10 * 60);
 /// Where a request is sent, below the upstream's own base address.
 const PATH: &str = "/responses";
-/// The label that says after which Response this one comes, by our own name for it.
-pub(super) const PREVIOUS: &str = "previous_response_id";
 
 /// When a Response in the background has to be there.
 #[derive(Debug, Deserialize)]
@@ -44,8 +42,10 @@ pub(crate) async fn create(
     let mut fields = fields(&body)?;
     let is_streamed = field(&fields, "stream", "true or false")?.unwrap_or(false);
     if !field(&fields, "background", "true or false")?.unwrap_or(false) {
-        let call = call::Call { kind: KIND, path: PATH, is_streamed };
-        return call::answer(&api, &caller, &key, &headers, &body, fields, &call).await;
+        let previous = previous::resolve(&api, &caller, &mut fields).await?;
+        let labels = previous.map(|id| (PREVIOUS, id)).into_iter().collect();
+        let call = call::Call { kind: Some(KIND), path: PATH, is_streamed, labels };
+        return call::answer(&api, &caller, &key, &headers, &body, fields, call).await;
     }
     let name = attach::name(caller.key_id(), PATH, body.bytes());
     drop(body);
@@ -59,7 +59,7 @@ pub(crate) async fn create(
         fields.remove(own);
     }
     let (priority, window) = urgency(&mut fields, is_streamed)?;
-    let previous = after_another(&api, &caller, &mut fields).await?;
+    let previous = previous::resolve(&api, &caller, &mut fields).await?;
     let is_stored = field(&fields, "store", "true or false")?.unwrap_or(true);
     let mut wish = Wish::new(&api, DOOR, KIND, fields.json());
     wish.labels = [(attach::REQUEST, name)].into_iter().chain(previous.map(|id| (PREVIOUS, id))).collect();
@@ -110,27 +110,4 @@ fn urgency(fields: &mut Fields, is_streamed: bool) -> Result<(Priority, Option<D
     }
     let priority = if hours == 2 { "P6" } else { "P7" };
     Ok((priority.parse().expect("a priority"), Some(Duration::from_secs(hours * 3_600))))
-}
-
-/// A Response that comes after one of ours comes after what its upstream gave, and is asked of the same upstream. Gives our
-/// own name for the one before.
-async fn after_another(api: &Api, caller: &Caller<Submit>, fields: &mut Fields) -> Result<Option<String>, ApiError> {
-    let Some(id) = field::<String>(fields, PREVIOUS, "the id of a Response")? else { return Ok(None) };
-    let Some(job) = job_of(PREFIX, &id) else { return Ok(None) };
-    let missing = || invalid(PREVIOUS, format!("Previous response with id {id:?} not found."));
-    let before = api.engine.get(job, caller.sees()).await?.ok_or_else(missing)?;
-    let Some(result) = before.outcome.as_ref().and_then(answer_of) else {
-        return Err(invalid(PREVIOUS, format!("the response {id:?} has not completed; wait for its end first")));
-    };
-    let theirs = Fields::of(result.as_str()).and_then(|fields| serde_json::from_str(fields.get("id")?).ok());
-    let theirs: String = theirs.ok_or_else(missing)?;
-    fields.set(PREVIOUS, &text(&theirs));
-    if fields.get("upstream").is_none() {
-        let steps = api.engine.store().steps(before.id).await?;
-        let served = steps.iter().find(|step| step.name == "served").map(|step| &step.result);
-        if let Some(upstream) = served.and_then(|served| Fields::of(served.as_str())?.remove("upstream")) {
-            fields.set("upstream", &Json::from_text(upstream).unwrap_or_default());
-        }
-    }
-    Ok(Some(id))
 }

@@ -54,7 +54,7 @@ impl Face {
                 blank.set(name, &value);
             }
         }
-        if let Some(id) = job.spec.labels.get(super::create::PREVIOUS) {
+        if let Some(id) = job.spec.labels.get(super::previous::PREVIOUS) {
             blank.set("previous_response_id", &text(id));
         }
         blank.set("id", &text(&format!("{PREFIX}{}", hex(job.id))));

@@ -1,24 +1,24 @@
 use raincheck_core::{Problem, ProblemType};
 use serde::de::DeserializeOwned;
 
+use super::Fields;
 use crate::body::JsonBody;
-use crate::dialect::Fields;
 use crate::problem::ApiError;
 
 /// The fields of a request's body.
-pub(super) fn fields(body: &JsonBody) -> Result<Fields, ApiError> {
+pub(crate) fn fields(body: &JsonBody) -> Result<Fields, ApiError> {
     let json = body.parse_json()?;
     Fields::of(json.as_str())
         .ok_or_else(|| ApiError::new(ProblemType::INVALID_REQUEST, "the body should be a JSON object"))
 }
 
 /// A field as `T`; `None` if it is left out or null.
-pub(super) fn field<T: DeserializeOwned>(fields: &Fields, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+pub(crate) fn field<T: DeserializeOwned>(fields: &Fields, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
     let Some(value) = fields.get(name) else { return Ok(None) };
     serde_json::from_str(value).map_err(|_| invalid(name, format!("{name} should be {expected}")))
 }
 
 /// Something that a field cannot be.
-pub(super) fn invalid(name: &str, detail: impl Into<String>) -> ApiError {
+pub(crate) fn invalid(name: &str, detail: impl Into<String>) -> ApiError {
     Problem::new(ProblemType::INVALID_REQUEST, detail).at(format!("/{name}")).into()
 }
