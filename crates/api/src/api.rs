@@ -6,6 +6,7 @@ use raincheck_core::{Job, JobId, Tenant};
 use raincheck_engine::Engine;
 use raincheck_store::StoreError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::ApiSettings;
 use crate::auth::Keyring;
@@ -22,6 +23,8 @@ pub(crate) struct Api {
     pub(crate) keyring: Keyring,
     pub(crate) bodies: Bodies,
     pub(crate) metrics: HttpMetrics,
+    /// What goes on without the request that began it.
+    pub(crate) tasks: TaskTracker,
     /// Calls under way at the OpenAI-compatible door.
     pub(crate) calls: Calls,
     /// The OpenAPI document.

@@ -1,5 +1,6 @@
 //! The door that speaks the dialect of FAL's queue, under `/fal`; docs/fal.md says what is spoken.
 
+mod late;
 mod status;
 mod stream;
 mod submit;
@@ -64,7 +65,8 @@ async fn read(
 /// The job of a request; other kinds of jobs are none.
 async fn request(api: &Api, id: JobId, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
     let job = api.engine.get(id, tenant).await?;
-    job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)
+    let job = job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)?;
+    Ok(late::ended(api, job).await?)
 }
 
 /// What a request gave, or its error. A failure is never told with a status that FAL's clients try again.
@@ -77,6 +79,10 @@ fn result(job: &Job) -> Result<Response, ApiError> {
             reply::json(StatusCode::BAD_REQUEST, &json!({ "detail": detail, "error_type": "request_in_progress" }))
         }
     };
+    if job.outcome.as_ref().is_some_and(late::is_late) {
+        let (name, value) = late::TIMEOUT_TYPE;
+        response.headers_mut().insert(name, value);
+    }
     let id = HeaderValue::try_from(dialect::uuid(job.id)).expect("a UUID");
     response.headers_mut().insert(REQUEST_ID, id);
     Ok(response)
@@ -86,6 +92,7 @@ fn result(job: &Job) -> Result<Response, ApiError> {
 fn failed(outcome: &Outcome) -> Response {
     let (detail, error_type) = why(outcome);
     let mut status = match outcome {
+        _ if late::is_late(outcome) => StatusCode::GATEWAY_TIMEOUT,
         Outcome::Cancelled(_) | Outcome::Expired => StatusCode::GONE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
@@ -109,6 +116,7 @@ fn problem(outcome: &Outcome) -> Option<Problem> {
 fn why(outcome: &Outcome) -> (String, String) {
     let detail = problem(outcome).map_or_else(String::new, |problem| problem.detail);
     let error_type = match outcome {
+        _ if late::is_late(outcome) => "request_timeout".to_owned(),
         Outcome::Cancelled(_) => "client_cancelled".to_owned(),
         Outcome::Expired => "request_timeout".to_owned(),
         Outcome::Failed(problem) => problem.name().replace('-', "_"),

@@ -7,6 +7,7 @@ use axum::routing::{MethodFilter, on};
 use raincheck_core::ProblemType;
 use raincheck_engine::Engine;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::auth::Keyring;
@@ -25,7 +26,8 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
     let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path).chain(others));
     let (keyring, bodies, calls) = (Keyring::default(), Bodies::default(), Calls::default());
     let openapi = openapi::document(engine.registry(), settings.keyless);
-    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, calls, openapi });
+    let tasks = TaskTracker::new();
+    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, tasks, calls, openapi });
     webhooks::begin(&api);
     router
         .fallback(no_such_path)

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use raincheck_core::{Job, Json, Priority, Webhook, WebhookForm};
+use raincheck_engine::Submitted;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::target::{self, Target, Wanted};
-use super::{KIND, result, status};
+use super::{KIND, late, result, status};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::OptionalJsonBody;
@@ -45,9 +46,14 @@ pub(super) async fn submit(
     };
     drop(body);
     let input = input_of(&api, &endpoint, &input);
-    let wish = Wish { priority: priority(&headers), webhook, ..Wish::new(&api, "fal", KIND, input) };
+    let start_by = late::start_by(&headers, api.engine.clock().now())?;
+    let labels = start_by.map(|at| (late::START_BY, at.to_string())).into_iter().collect();
+    let wish = Wish { priority: priority(&headers), labels, webhook, ..Wish::new(&api, "fal", KIND, input) };
     let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
     let job = submitted.job();
+    if matches!(submitted, Submitted::New(_)) {
+        late::watch(&api, job);
+    }
     let response = if is_sync {
         run(&api, &caller, job).await?
     } else {
