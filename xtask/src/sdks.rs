@@ -12,7 +12,7 @@ struct Language {
     list: &'static str,
     /// What a place has when it is whole.
     made: fn(&Path) -> PathBuf,
-    make: fn(&Path, &str) -> Result<(), Failure>,
+    make: fn(&Path, &[&str]) -> Result<(), Failure>,
 }
 
 const LANGUAGES: [Language; 2] = [
@@ -20,24 +20,25 @@ const LANGUAGES: [Language; 2] = [
     Language { list: "tests/sdks/node.txt", made: |place| place.join("node_modules"), make: node },
 ];
 
-/// Sees to it that every package is there.
+/// Sees to it that all packages are there.
 pub(crate) fn prepare() -> Result<(), Failure> {
     for language in &LANGUAGES {
         let list = place::root().join(language.list);
         let text = fs::read_to_string(&list)
             .map_err(|error| Failure::failed(format!("failed to read {}: {error}", list.display())))?;
-        for package in
-            text.lines().filter_map(|line| line.split('#').next()).map(str::trim).filter(|line| !line.is_empty())
-        {
-            let place = place_of(package);
+        for packages in text.lines().filter_map(|line| line.split('#').next()) {
+            // Those of a line are installed together, in the place of the first.
+            let packages: Vec<&str> = packages.split_whitespace().collect();
+            let Some(first) = packages.first() else { continue };
+            let place = place_of(first);
             let stamp = place.join("whole");
             if stamp.exists() && (language.made)(&place).exists() {
                 continue;
             }
-            say(format_args!("installing {package} into {}", place.display()));
-            (language.make)(&place, package)?;
+            say(format_args!("installing {} into {}", packages.join(" "), place.display()));
+            (language.make)(&place, &packages)?;
             // Last, so that a place left half made is not taken for a whole one.
-            fs::write(&stamp, package)
+            fs::write(&stamp, packages.join(" "))
                 .map_err(|error| Failure::failed(format!("failed to write {}: {error}", stamp.display())))?;
         }
     }
@@ -50,24 +51,24 @@ fn place_of(package: &str) -> PathBuf {
     place::target().join("sdks").join(name)
 }
 
-fn python(place: &Path, package: &str) -> Result<(), Failure> {
+fn python(place: &Path, packages: &[&str]) -> Result<(), Failure> {
     run(
         command("python3").args(["-m", "venv", "--clear"]).arg(place),
         "the tests need CPython 3.11 or newer with its venv module (Debian: python3-venv)",
     )?;
     // Wheels only: a source package would need a compiler, and run its own code to be built.
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", package];
-    run(command(place.join("bin/python")).args(install), "a package index has to be reached")
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+    run(command(place.join("bin/python")).args(install).args(packages), "a package index has to be reached")
 }
 
-fn node(place: &Path, package: &str) -> Result<(), Failure> {
+fn node(place: &Path, packages: &[&str]) -> Result<(), Failure> {
     if !succeeds(command("node").arg("--version")) {
         return Err(Failure::usage("the tests need Node 20 or newer with npm (Debian: nodejs, npm)"));
     }
     fs::create_dir_all(place)
         .map_err(|error| Failure::failed(format!("failed to make {}: {error}", place.display())))?;
     let install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"];
-    run(command("npm").args(install).arg(place).arg(package), "a package registry has to be reached")
+    run(command("npm").args(install).arg(place).args(packages), "a package registry has to be reached")
 }
 
 #[cfg(test)]

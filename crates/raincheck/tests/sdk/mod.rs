@@ -10,7 +10,7 @@ mod webhooks;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Place, Server};
+use crate::support::{Place, Server, raincheck, run};
 
 /// Names the directory of the SDKs, if it is not target/sdks.
 const SDKS: &str = "RAINCHECK_TEST_SDKS";
@@ -42,6 +42,13 @@ fn node(package: &str, name: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(script(name)).env("NODE_PATH", place_of(package).join("node_modules"));
     command
+}
+
+/// A key for the server that is about to start in this place, which then asks everybody for one.
+fn key(place: &Place) -> String {
+    let data = place.data();
+    let create = ["key", "create", "--scope", "submit,read", "--data-dir", data.to_str().expect("a plain path")];
+    run(&mut raincheck(&create)).json()["key"].as_str().expect("a key is made").to_owned()
 }
 
 /// Runs a script to its good end.

@@ -1,8 +1,12 @@
-// The documented calls of OpenAI's SDK for Node, with only OPENAI_BASE_URL changed. The models are those of openai_sdk.py.
+// The documented calls of OpenAI's SDK for Node, with only OPENAI_BASE_URL and OPENAI_API_KEY changed. The models are those of
+// openai_sdk.py.
 const assert = require('node:assert/strict');
 const OpenAI = require('openai');
 
-const client = new OpenAI({ apiKey: 'a-server-without-keys-asks-for-none', maxRetries: 0 });
+const client = new OpenAI({ maxRetries: 0 });
+// Tries again by itself, as SDKs do unless they are told otherwise.
+const patient = new OpenAI({ timeout: 30_000 });
+const messages = [{ role: 'user', content: 'Say hello.' }];
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -80,7 +84,6 @@ const cases = {
   },
 
   async passedOn() {
-    const messages = [{ role: 'user', content: 'Say hello.' }];
     const chat = await client.chat.completions.create({ model: 'quick', messages });
     const chunks = await all(await client.chat.completions.create({ model: 'quick', messages, stream: true }));
     const text = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
@@ -109,6 +112,47 @@ const cases = {
     const output = (await (await client.files.content(batch.output_file_id)).text()).trim().split('\n').map(JSON.parse);
     assert.deepEqual(output.map((line) => line.custom_id), ['c0', 'c2']);
     assert((await client.files.delete(file.id)).deleted);
+  },
+
+  async statuses() {
+    const kinds = {
+      400: OpenAI.BadRequestError, 401: OpenAI.AuthenticationError, 403: OpenAI.PermissionDeniedError,
+      404: OpenAI.NotFoundError, 409: OpenAI.ConflictError, 422: OpenAI.UnprocessableEntityError,
+      500: OpenAI.InternalServerError,
+    };
+    for (const [status, kind] of Object.entries(kinds)) {
+      await assert.rejects(patient.chat.completions.create({ model: `status-${status}`, messages }), (error) => {
+        assert(error instanceof kind && error.requestID, `${status}: ${error}`);
+        return true;
+      });
+    }
+  },
+
+  async waits() {
+    const began = Date.now();
+    for (const [said, told] of [[1, '1'], [61, '60'], [130, '60']]) {
+      await assert.rejects(patient.chat.completions.create({ model: `quota-${said}`, messages }), (error) => {
+        assert(error instanceof OpenAI.RateLimitError, error);
+        assert.equal(error.headers.get('retry-after'), told);
+        return true;
+      });
+    }
+    assert(Date.now() - began < 5000, 'nobody is to wait for an account to be filled');
+  },
+
+  async brokenInTheMiddle() {
+    for (const model of ['error-mid', 'reset-mid']) {
+      await assert.rejects(client.chat.completions.create({ model, messages, stream: true }).then(all), model);
+    }
+  },
+
+  async storedAndAfterAnother() {
+    const headers = { prefer: 'respond-async, wait=20' };
+    const made = await client.chat.completions.create({ model: 'quick', messages }, { headers });
+    assert.deepEqual(await client.chat.completions.retrieve(made.id), made);
+    const first = await ended(await client.responses.create({ model: 'quick', input: 'One.', background: true }));
+    const second = await client.responses.create({ model: 'quick', input: 'Two.', previous_response_id: first.id });
+    assert(second.output_text);
   },
 
   async errors() {

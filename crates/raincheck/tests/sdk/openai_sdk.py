@@ -1,18 +1,24 @@
-"""The documented calls of OpenAI's SDK for Python, with only OPENAI_BASE_URL changed.
+"""The documented calls of OpenAI's SDK for Python, with only OPENAI_BASE_URL and OPENAI_API_KEY changed.
 
 Behind the server the simulator has the models `quick`; `slow`, which takes some seconds; `cut`, whose first answer ends in the
-middle; and `refused`.
+middle; and `refused`. A second upstream, `faulty`, takes all others: `status-N`, which is refused with that status; `quota-N`, whose
+account is empty, and which is to be asked again in N seconds; `error-mid` and `reset-mid`, which break in the middle; and `silent`,
+which says nothing for longer than a stream is without a sign of life.
 """
 
 import io
 import json
+import threading
 import time
 
 import openai
 
-KEY = "a-server-without-keys-asks-for-none"
-client = openai.OpenAI(api_key=KEY, max_retries=0)
-strict = openai.OpenAI(api_key=KEY, max_retries=0, _strict_response_validation=True)
+# Checks all that it reads against the SDK's models.
+client = openai.OpenAI(max_retries=0, _strict_response_validation=True)
+lenient = openai.OpenAI(max_retries=0)
+# Tries again by itself, as SDKs do unless they are told otherwise.
+patient = openai.OpenAI(timeout=30)
+MESSAGES = [{"role": "user", "content": "Say hello."}]
 
 
 def ended(response, by=client, limit=30):
@@ -29,7 +35,7 @@ def text_of(response):
 
 
 def background():
-    for by in (client, strict):
+    for by in (client, lenient):
         response = by.responses.create(model="quick", input="Say hello.", background=True, metadata={"a": "b"})
         assert response.status == "queued" and response.output == [], response
         response = ended(response, by)
@@ -88,6 +94,8 @@ def cancelled():
     assert ended(response).status == "cancelled"
     completed = ended(client.responses.create(model="quick", input="x", background=True))
     assert client.responses.cancel(completed.id).status == "completed"
+    streamed = client.responses.retrieve(response.id, stream=True)
+    assert [event for event in streamed][-1].response.status == "cancelled"
     client.responses.delete(response.id)
     for call in (client.responses.retrieve, client.responses.cancel, client.responses.delete):
         try:
@@ -99,7 +107,7 @@ def cancelled():
 
 
 def failed():
-    response = ended(strict.responses.create(model="refused", input="x", background=True), strict)
+    response = ended(client.responses.create(model="refused", input="x", background=True))
     assert response.status == "failed" and response.error.code and response.error.message, response
 
 
@@ -111,28 +119,101 @@ def input_items():
 
 
 def passed_on():
-    messages = [{"role": "user", "content": "Say hello."}]
-    chat = client.chat.completions.create(model="quick", messages=messages)
+    chat = client.chat.completions.create(model="quick", messages=MESSAGES)
     assert chat.choices[0].message.content
-    stream = client.chat.completions.create(model="quick", messages=messages, stream=True)
+    stream = client.chat.completions.create(model="quick", messages=MESSAGES, stream=True)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
     assert text == chat.choices[0].message.content
     response = client.responses.create(model="quick", input="Say hello.")
     assert response.status == "completed" and response.output_text
     with client.responses.stream(model="quick", input="Say hello.") as stream:
         assert stream.get_final_response().output_text
-    assert len(client.embeddings.create(model="quick", input=["a", "b"]).data) == 2
+    # Unless it is told otherwise the SDK asks for base64, which its own model refuses.
+    assert len(lenient.embeddings.create(model="quick", input=["a", "b"]).data) == 2
+    assert client.embeddings.create(model="quick", input="a", encoding_format="float").data[0].embedding
     assert client.images.generate(model="quick", prompt="a fox").data
     assert [model.id for model in client.models.list()] == ["cut", "quick", "refused", "slow"]
-    raw = client.chat.completions.with_raw_response.create(model="quick", messages=messages)
-    assert raw.headers["raincheck-served-by"] == "sim/quick", raw.headers
+    for named, served in ((None, "sim/quick"), ("faulty", "faulty/quick")):
+        body = {"upstream": named} if named else None
+        raw = client.chat.completions.with_raw_response.create(model="quick", messages=MESSAGES, extra_body=body)
+        assert raw.headers["raincheck-served-by"] == served, raw.headers
+    refused(openai.NotFoundError, lambda: chatted("quick", extra_body={"upstream": "none"}), param="upstream")
+
+
+def chatted(model, by=client, **more):
+    return by.chat.completions.create(model=model, messages=MESSAGES, **more)
+
+
+def refused(kind, call, param=None):
+    try:
+        call()
+    except kind as error:
+        assert type(error) is kind and error.request_id and error.param == param, (error, error.body)
+        return error
+    raise AssertionError("it was taken")
 
 
 def asynchronous():
     reply = client.chat.completions.with_raw_response.create(
-        model="quick", messages=[], extra_headers={"Prefer": "respond-async"}
+        model="quick", messages=MESSAGES, extra_headers={"Prefer": "respond-async"}
     )
-    assert reply.status_code == 202 and json.loads(reply.text() if callable(reply.text) else reply.text)["kind"] == "llm.chat"
+    job = json.loads(reply.text() if callable(reply.text) else reply.text)
+    assert reply.status_code == 202 and job["kind"] == "llm.chat", job
+    until = time.monotonic() + 30
+    while True:
+        try:
+            stored = client.chat.completions.retrieve(job["id"].replace("job_", "chatcmpl-"))
+            break
+        except openai.ConflictError:
+            assert time.monotonic() < until, job
+            time.sleep(0.1)
+    assert stored.choices[0].message.content == chatted("quick").choices[0].message.content
+
+
+def after_another():
+    first = ended(client.responses.create(model="quick", input="One.", background=True))
+    passed = client.responses.create(model="quick", input="Two.", previous_response_id=first.id)
+    assert passed.status == "completed" and passed.output_text, passed
+    made = client.responses.create(model="quick", input="Two.", previous_response_id=first.id, background=True)
+    assert ended(made).previous_response_id == first.id
+
+
+def statuses():
+    for status, kind in (
+        (400, openai.BadRequestError),
+        (401, openai.AuthenticationError),
+        (403, openai.PermissionDeniedError),
+        (404, openai.NotFoundError),
+        (409, openai.ConflictError),
+        (422, openai.UnprocessableEntityError),
+        (500, openai.InternalServerError),
+    ):
+        error = refused(kind, lambda: chatted(f"status-{status}", by=patient))
+        assert error.response.headers["x-should-retry"] == "false", error.response.headers
+
+
+def waits():
+    began = time.monotonic()
+    for said, told in ((1, "1"), (61, "60"), (130, "60")):
+        error = refused(openai.RateLimitError, lambda: chatted(f"quota-{said}", by=patient))
+        assert error.response.headers["retry-after"] == told and error.code == "insufficient_quota", error
+    assert time.monotonic() - began < 5, "nobody is to wait for an account to be filled"
+
+
+def broken_in_the_middle():
+    for model in ("error-mid", "reset-mid"):
+        seen = []
+        try:
+            seen.extend(chatted(model, stream=True))
+        except Exception as error:
+            assert model == "reset-mid" or isinstance(error, openai.APIError), error
+        else:
+            raise AssertionError(f"{model} was taken for whole: {seen}")
+
+
+def silent():
+    stream = client.responses.create(model="silent", input="Tell me.", background=True, stream=True)
+    assert [event for event in stream][-1].response.output_text
 
 
 def files_and_batches():
@@ -144,6 +225,7 @@ def files_and_batches():
     file = client.files.create(file=("calls.jsonl", io.BytesIO(content)), purpose="batch")
     assert file.bytes == len(content) and client.files.retrieve(file.id).filename == "calls.jsonl"
     assert client.files.content(file.id).read() == content
+    assert client.files.wait_for_processing(file.id).status == "processed"
     batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
     until = time.monotonic() + 30
     while batch.status in ("validating", "in_progress", "finalizing"):
@@ -188,20 +270,26 @@ def files_in_calls():
 
 
 def errors():
-    try:
-        client.responses.create(model="quick", input="x", background=True, store="maybe")
-    except openai.BadRequestError as error:
-        assert error.param == "store" and error.request_id, error
-    else:
-        raise AssertionError("it was taken")
-    try:
-        client.chat.completions.create(model="refused", messages=[])
-    except openai.BadRequestError as error:
-        assert error.response.headers["x-should-retry"] == "false", error
-    else:
-        raise AssertionError("it was taken")
+    wrong = {"model": "quick", "input": "x", "background": True, "store": "maybe"}
+    refused(openai.BadRequestError, lambda: client.responses.create(**wrong), param="store")
+    error = refused(openai.BadRequestError, lambda: chatted("refused"))
+    assert error.code == "content_policy_violation" and error.response.headers["x-should-retry"] == "false", error
+    stranger = openai.OpenAI(api_key="rc_none_00000000000000000000000000000000", max_retries=0)
+    assert refused(openai.AuthenticationError, lambda: chatted("quick", by=stranger)).code == "invalid_api_key"
 
 
+def in_silence(results):
+    try:
+        results.append(silent())
+    except BaseException as error:
+        results.append(error)
+
+
+# Longer than all the others together, so it is done beside them; and by one version, for it is the server that is tried.
+beside, results = None, []
+if openai.__version__.startswith("3."):
+    beside = threading.Thread(target=in_silence, args=(results,))
+    beside.start()
 for case in (
     background,
     streamed_and_resumed,
@@ -212,10 +300,17 @@ for case in (
     input_items,
     passed_on,
     asynchronous,
+    after_another,
+    statuses,
+    waits,
+    broken_in_the_middle,
     files_and_batches,
     files_in_calls,
     errors,
 ):
     case()
     print("ok", case.__name__, flush=True)
+if beside:
+    beside.join()
+    assert results == [None], results
 print("openai", openai.__version__)
