@@ -19,7 +19,7 @@ fn fal_client_for_python() {
     let (server, authority, _painter) = start(&place);
     let host = format!("localhost:{}", server.address.port());
     let mut script = python("fal-client-1.0.3", "fal_sdk.py");
-    script.env("FAL_KEY", "any:key").env("SSL_CERT_FILE", &authority.authority);
+    script.env("FAL_KEY", "any:key").env("SSL_CERT_FILE", &authority.authority).env("RAINCHECK", server.url());
     script.env("FAL_QUEUE_RUN_HOST", format!("{host}/fal")).env("FAL_RUN_HOST", format!("{host}/fal/run"));
     drive(&mut script, &place);
 }

@@ -41,6 +41,13 @@ async function main() {
     assert.deepEqual(run.data.asked, { prompt: "at once" }, name);
   }
 
+  // What does not start in its time, here because its queue is paused, ends and is not asked for again.
+  const queue = async (what) => assert.ok((await fetch(`${here}/v1/queues/image.generate/${what}`, { method: "POST" })).ok);
+  await queue("pause");
+  const late = clients.proxy.subscribe(APP, { input: { prompt: "a fox" }, startTimeout: 1.5 });
+  await assert.rejects(late, (error) => error.isUserTimeout && /did not start/.test(error.body.detail));
+  await queue("resume");
+
   const seen = [];
   const streamed = await clients.middleware.subscribe(APP, {
     input: { prompt: "a fox" },

@@ -1,7 +1,9 @@
 """The documented calls of FAL's client for Python, led here by its environment variables alone."""
 
 import json
+import os
 import time
+import urllib.request
 
 import fal_client
 from receiver import Receiver
@@ -46,6 +48,38 @@ cancelled.cancel()
 for status in cancelled.iter_events():
     pass
 assert status.error_type == "client_cancelled", status
+
+# A time-out of the client's own: it takes back what it no longer waits for.
+ids = []
+try:
+    fal_client.subscribe(APP, {"prompt": "slow"}, client_timeout=2, on_enqueue=ids.append)
+except fal_client.client.FalClientTimeoutError:
+    given_up = fal_client.SyncRequestHandle.from_request_id(fal_client.SyncClient()._client, APP, ids[0])
+    for status in given_up.iter_events():
+        pass
+    assert status.error_type == "client_cancelled", status
+else:
+    raise AssertionError("it should have been given up")
+
+def queue(what):
+    url = f"{os.environ['RAINCHECK']}/v1/queues/image.generate/{what}"
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30).close()
+
+
+# What does not start in its time, here because its queue is paused, ends and is not asked for again.
+queue("pause")
+late = fal_client.submit(APP, {"prompt": "a fox"}, start_timeout=1.5, priority="low", hint="any")
+for call in (late.get, lambda: fal_client.run(APP, {"prompt": "a fox"}, start_timeout=1.5)):
+    began = time.monotonic()
+    try:
+        call()
+    except fal_client.client.FalClientHTTPError as error:
+        assert error.status_code == 504 and "did not start" in str(error), error
+        assert error.response.headers["x-fal-request-timeout-type"] == "user", error.response.headers
+        assert time.monotonic() - began < 5, "it was asked for again"
+    else:
+        raise AssertionError("it started all the same")
+queue("resume")
 
 receiver = Receiver()
 told = fal_client.submit(APP, {"prompt": "a fox"}, webhook_url=receiver.url)
