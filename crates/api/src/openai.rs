@@ -10,6 +10,7 @@ mod batches;
 mod call;
 mod direct;
 mod error;
+mod expiry;
 mod files;
 mod held;
 mod live;

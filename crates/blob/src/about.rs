@@ -92,6 +92,17 @@ pub struct About {
     pub sha256: String,
     /// When it came.
     pub created_at: Time,
+    /// When it is removed, if it does not stay until somebody deletes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+impl About {
+    /// Whether its time has passed: it is as good as removed.
+    #[must_use]
+    pub fn is_expired(&self, now: Time) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

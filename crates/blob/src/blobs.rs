@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use raincheck_core::Tenant;
+use raincheck_core::{Tenant, Time};
 use tokio::fs;
 
 use crate::upload::{Upload, UploadError};
@@ -134,6 +134,22 @@ impl Blobs {
         }
         fs::remove_dir_all(gone).await?;
         Ok(true)
+    }
+
+    /// Removes the files whose time has passed; how many that were. One that cannot be removed does not keep the others.
+    pub async fn remove_expired(&self, now: Time) -> usize {
+        let expired: Vec<Arc<About>> = {
+            let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.values().flat_map(BTreeMap::values).filter(|about| about.is_expired(now)).cloned().collect()
+        };
+        let mut removed = 0;
+        for about in &expired {
+            match self.remove(&about.tenant, &about.id).await {
+                Ok(was_there) => removed += usize::from(was_there),
+                Err(error) => tracing::warn!(file = %about.id, %error, "a file whose time has passed is not removed"),
+            }
+        }
+        removed
     }
 
     /// Where everything is kept. Names that begin with a dot are free for those who keep work of their own beside the files.

@@ -1,7 +1,9 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
+use raincheck_core::Time;
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt;
@@ -36,6 +38,7 @@ pub struct Upload {
     hash: Sha256,
     bytes: u64,
     bytes_max: u64,
+    expires_at: Option<Time>,
     is_put: bool,
 }
 
@@ -52,7 +55,8 @@ impl Upload {
             _ => fs::create_dir(&place).await?,
         }
         let file = File::create(content(&place)).await?;
-        Ok(Self { blobs, wanted, place, file, hash: Sha256::new(), bytes: 0, bytes_max, is_put: false })
+        let hash = Sha256::new();
+        Ok(Self { blobs, wanted, place, file, hash, bytes: 0, bytes_max, expires_at: None, is_put: false })
     }
 
     /// Adds bytes.
@@ -73,6 +77,21 @@ impl Upload {
         (self.wanted.filename, self.wanted.purpose) = (filename, purpose);
     }
 
+    /// Has the file removed at that time.
+    pub fn expire_at(&mut self, at: Time) {
+        self.expires_at = Some(at);
+    }
+
+    /// When its last bytes were written, by the clock of the file system.
+    ///
+    /// # Errors
+    /// If the file system does not say.
+    pub async fn written_at(&mut self) -> io::Result<Time> {
+        self.file.flush().await?;
+        let since = self.file.metadata().await?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Time::EPOCH.after(since))
+    }
+
     /// Puts the file in its place: durable and seen by its tenant when this returns.
     ///
     /// # Errors
@@ -82,7 +101,8 @@ impl Upload {
         self.file.sync_all().await?;
         let Wanted { id, tenant, filename, purpose, created_at } = self.wanted.clone();
         let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
-        let about = About { id, tenant, filename, purpose, bytes: self.bytes, sha256, created_at };
+        let (bytes, expires_at) = (self.bytes, self.expires_at);
+        let about = About { id, tenant, filename, purpose, bytes, sha256, created_at, expires_at };
         let about = self.blobs.put(&self.place, about).await?;
         self.is_put = true;
         Ok(about)
@@ -136,6 +156,27 @@ mod tests {
         assert!(again.list(&"other".parse().unwrap()).is_empty());
         assert!(again.remove(&voice, &about.id).await.unwrap() && !again.remove(&voice, &about.id).await.unwrap());
         assert!(Blobs::open(directory.path().into()).unwrap().list(&voice).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_time_has_passed_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path().into()).unwrap();
+        let kept = put(&blobs, "voice", 1, b"abc").await;
+        let mut upload = blobs.begin(wanted("voice", 2), 100).await.unwrap();
+        let at = upload.written_at().await.unwrap().after(std::time::Duration::from_secs(60));
+        upload.expire_at(at);
+        let about = upload.finish().await.unwrap();
+        assert!(about.is_expired(at) && !about.is_expired(Time::from_millis(at.as_millis() - 1)));
+        // Known after a restart, too.
+        let blobs = Blobs::open(directory.path().into()).unwrap();
+        let voice = "voice".parse().unwrap();
+        assert_eq!(blobs.get(&voice, &about.id), Some(Arc::clone(&about)));
+        assert_eq!(blobs.remove_expired(Time::from_millis(at.as_millis() - 1)).await, 0);
+        assert_eq!(blobs.remove_expired(at).await, 1);
+        assert_eq!(blobs.list(&voice), [Arc::clone(&kept)]);
+        let about = std::fs::read_to_string(directory.path().join(format!("voice/{}/about.json", kept.id))).unwrap();
+        assert!(!about.contains("expires_at"), "{about}");
     }
 
     #[tokio::test]

@@ -62,6 +62,15 @@ struct Input {
     #[serde(default)]
     #[expect(dead_code, reason = "the caller's own")]
     metadata: Option<Json>,
+    #[serde(default)]
+    output_expires_after: Option<ExpiresAfter>,
+}
+
+/// How long the files that a batch leaves are kept.
+#[derive(Debug, Deserialize)]
+struct ExpiresAfter {
+    /// Since they were made.
+    seconds: u64,
 }
 
 /// How a batch ended: its result.
@@ -113,15 +122,16 @@ impl Batch {
         let mut counts = Counts { total: calls.len(), ..journal.counts() };
         context.progress(counts.progress());
         let stopped = self.make(context, &calls, &mut journal, &mut counts).await;
+        let kept = input.output_expires_after.as_ref().map(|after| Duration::from_secs(after.seconds));
         if let Err(failure) = stopped {
             // What was done is given to whoever gave up the rest.
             if matches!(context.stop_reason(), Some(Stop::Cancelled | Stop::Expired)) {
-                output::write(&self.blobs, context.job(), &mut journal, &counts).await.map_err(broken)?;
+                output::write(&self.blobs, context.job(), &mut journal, &counts, kept).await.map_err(broken)?;
                 journal.remove().await.map_err(broken)?;
             }
             return Err(failure);
         }
-        let written = output::write(&self.blobs, context.job(), &mut journal, &counts);
+        let written = output::write(&self.blobs, context.job(), &mut journal, &counts, kept);
         let outcome = context.step(OUTCOME, async { written.await.map_err(broken) }).await?;
         journal.remove().await.map_err(broken)?;
         Ok(outcome)
@@ -206,6 +216,11 @@ impl Handler for Batch {
                 "input_file_id": { "type": "string", "description": "A file of lines of JSON, each a call." },
                 "completion_window": { "type": "string" },
                 "metadata": { "type": ["object", "null"] },
+                "output_expires_after": {
+                    "type": ["object", "null"],
+                    "required": ["seconds"],
+                    "properties": { "anchor": { "const": "created_at" }, "seconds": { "type": "integer" } },
+                },
             },
         });
         let summary = "Makes the calls of a file line by line, each recorded as it ends (OpenAI's batches).";

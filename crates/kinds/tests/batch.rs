@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_blob::{Blobs, FileId, Wanted};
 use raincheck_core::{Outcome, Time};
-use raincheck_engine::{Engine, Registry};
+use raincheck_engine::{Clock, Engine, Registry, SystemClock};
 use raincheck_kinds::{Batch, Called, Line, Lines};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -95,9 +95,16 @@ impl World {
     }
 
     async fn run(&self, lines: &[Value]) -> raincheck_core::JobId {
+        self.run_with(lines, &json!(null)).await
+    }
+
+    async fn run_with(&self, lines: &[Value], expiry: &Value) -> raincheck_core::JobId {
         let text: Vec<String> = lines.iter().map(Value::to_string).collect();
         let file = self.file(&text.join("\n")).await;
-        let input = json!({ "endpoint": URL, "input_file_id": file, "completion_window": "24h", "metadata": null });
+        let input = json!({
+            "endpoint": URL, "input_file_id": file, "completion_window": "24h", "metadata": null,
+            "output_expires_after": expiry,
+        });
         submit(&self.engine, "llm.batch", input).await.unwrap()
     }
 
@@ -144,6 +151,23 @@ async fn every_line_is_answered_and_answers_come_in_the_order_of_lines() {
     assert_eq!(bad[0]["response"]["status_code"], 400);
     assert_eq!((&bad[1]["response"], &bad[1]["error"]["code"]), (&json!(null), &json!("upstream_failed")));
     assert_eq!(world.journals(), 0);
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_is_kept_as_long_as_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = world(directory.path()).await;
+    let before = SystemClock.now();
+    for (expiry, hours) in [(json!({ "anchor": "created_at", "seconds": 3_600 }), Some(1)), (json!(null), None)] {
+        let lines = [line(0, ""), line(1, "refuse")];
+        let result = result(end(&world.engine, world.run_with(&lines, &expiry).await).await.outcome);
+        for file in ["output_file_id", "error_file_id"] {
+            let id = result[file].as_str().unwrap().parse().unwrap();
+            let about = world.blobs.get(&"default".parse().unwrap(), &id).unwrap();
+            let kept = about.expires_at.map(|at| at.since(before));
+            assert_eq!(kept.map(|kept| (kept.as_secs() + 60) / 3_600), hours, "{kept:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ impl Server {
                 let _ = tokio::time::timeout(LAST_WORDS, &mut http).await;
                 return Err(stop::store_failed(&reason));
             }
-            () = files::remove_forgotten(&self.files, &self.opened.store) => {}
+            () = files::remove_forgotten(&self.files, &self.blobs, &self.opened.store) => {}
             signal = signals.next() => tracing::info!(signal, "stopping"),
         }
         let stopping = stop::in_order(&self.engine, &closing, server.drain_grace, console);

@@ -152,3 +152,21 @@ fn a_response_goes_on_after_a_crash_and_its_stream_where_it_broke_off() {
         "what was shown before the crash is closed, and the text starts anew"
     );
 }
+
+#[test]
+fn a_file_whose_time_has_passed_is_removed_from_the_disk() {
+    let place = Place::new();
+    let server = Server::start(&place, &[]);
+    let file = upload(&server, "{}");
+    let directory = place.data().join("uploads/default").join(file["id"].as_str().expect("a file has an id"));
+    server.stop();
+    let about = std::fs::read_to_string(directory.join("about.json")).expect("it is kept");
+    let mut about: Value = serde_json::from_str(&about).expect("JSON");
+    about["expires_at"] = json!("2026-01-01T00:00:00.000Z");
+    std::fs::write(directory.join("about.json"), about.to_string()).expect("it can be written");
+    let server = Server::start(&place, &[]);
+    while directory.exists() {
+        // Until the server has looked for such files.
+        assert_eq!(server.get("/openai/v1/files").json()["data"], json!([]));
+    }
+}

@@ -12,6 +12,7 @@ use raincheck_store::{Cancelled, Filter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::expiry::ExpiresAfter;
 use super::page::{Page, Wanted};
 use super::{DOOR, files};
 use crate::api::Api;
@@ -36,6 +37,8 @@ const PAGE_DEFAULT: usize = 20;
 const PAGE_MAX: usize = 100;
 /// How long a cancelled batch is waited for: it says what it has done, or that it is being cancelled.
 const END_WITHIN: Duration = Duration::from_secs(2);
+/// How long the files that a batch leaves are kept.
+const OUTPUT_EXPIRES_AFTER: &str = "output_expires_after";
 /// The step in which the kind says what is wrong with the file.
 const MISTAKES: &str = "mistakes";
 
@@ -61,11 +64,10 @@ pub(crate) async fn create(
     key: IdempotencyKey,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let mut fields = fields(&body)?;
+    let fields = fields(&body)?;
     drop(body);
-    if fields.remove("output_expires_after").is_some() {
-        return Err(invalid("output_expires_after", "files are kept until they are deleted; leave it out"));
-    }
+    let expiry: Option<ExpiresAfter> = field(&fields, OUTPUT_EXPIRES_AFTER, "an object")?;
+    expiry.map(|expiry| expiry.checked(OUTPUT_EXPIRES_AFTER)).transpose()?;
     let window = window(field(&fields, "completion_window", "a text such as 24h")?)?;
     let file: Option<String> = field(&fields, "input_file_id", "the id of a file")?;
     let file = file.ok_or_else(|| invalid("input_file_id", "say which file holds the calls"))?;

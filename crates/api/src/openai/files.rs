@@ -13,6 +13,7 @@ use raincheck_store::StoreError;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
+use super::expiry::ExpiresAfter;
 use super::multipart::Multipart;
 use super::page::{self, Page};
 use crate::api::Api;
@@ -43,6 +44,7 @@ pub(crate) async fn upload(
     let mut form = Multipart::new(&api, &parts.headers, body)?;
     let now = api.engine.clock().now();
     let (mut purpose, mut upload, mut filename) = (None, None, String::new());
+    let mut expiry: Option<ExpiresAfter> = None;
     while let Some(part) = form.part().await? {
         match part.name.as_str() {
             "purpose" => purpose = Some(form.text(PURPOSE_MAX).await?),
@@ -58,14 +60,23 @@ pub(crate) async fn upload(
                 upload = Some(file);
             }
             "file" => return Err(invalid("file", "one file at a time")),
-            // `expires_after[…]`: files are kept until they are deleted.
-            other => return Err(invalid(other, "there are the parts purpose and file; files are kept until deleted")),
+            "expires_after[anchor]" => {
+                expiry.get_or_insert_default().anchor = form.text(PURPOSE_MAX).await?;
+            }
+            "expires_after[seconds]" => {
+                let seconds = form.text(PURPOSE_MAX).await?.parse();
+                expiry.get_or_insert_default().seconds = seconds.unwrap_or_default();
+            }
+            other => return Err(invalid(other, "there are the parts purpose, file and expires_after")),
         }
     }
     let purpose = purpose.filter(|purpose| !purpose.is_empty());
     let purpose = purpose.ok_or_else(|| invalid("purpose", "say what the file is for in the part purpose"))?;
     let mut file = upload.ok_or_else(|| invalid("file", "send the file in the part file"))?;
     file.describe(filename, purpose);
+    if let Some(expiry) = expiry {
+        file.expire_at(now.after(expiry.checked("expires_after")?));
+    }
     let about = file.finish().await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &object(&about)))
 }
@@ -79,7 +90,9 @@ pub(crate) async fn list(
     let wanted = page::Wanted::of(&query, PAGE_MAX, PAGE_MAX)?;
     let purpose: Option<String> = query.get("purpose", "a word")?;
     let files = blobs(&api)?.list(&caller.tenant);
-    let files = files.iter().filter(|file| purpose.as_ref().is_none_or(|purpose| file.purpose == *purpose));
+    let now = api.engine.clock().now();
+    let is_wanted = |file: &&Arc<About>| purpose.as_ref().is_none_or(|purpose| file.purpose == *purpose);
+    let files = files.iter().filter(|file| !file.is_expired(now)).filter(is_wanted);
     let items = files.map(|file| (file.id.to_string(), Json::from(object(file)))).collect();
     Ok(Page::of(items, &wanted).reply())
 }
@@ -141,7 +154,7 @@ pub(super) fn found(api: &Api, tenant: &Tenant, id: &str) -> Result<Arc<About>, 
         Some(file) => blobs(api)?.get(tenant, &file),
         None => None,
     };
-    file.ok_or_else(|| no_such_file(id))
+    file.filter(|file| !file.is_expired(api.engine.clock().now())).ok_or_else(|| no_such_file(id))
 }
 
 fn no_such_file(id: &str) -> ApiError {
@@ -170,7 +183,7 @@ fn object(about: &About) -> Value {
         "object": "file",
         "bytes": about.bytes,
         "created_at": about.created_at.as_millis().div_euclid(1_000),
-        "expires_at": null,
+        "expires_at": about.expires_at.map(|at| at.as_millis().div_euclid(1_000)),
         "filename": about.filename,
         "purpose": about.purpose,
         "status": "processed",

@@ -1,6 +1,7 @@
 use axum::http::{Method, StatusCode};
 use raincheck_api::{ApiSettings, Doors};
-use raincheck_blob::Blobs;
+use raincheck_blob::{Blobs, FileId, Wanted};
+use raincheck_core::Time;
 use raincheck_store::Scope;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -65,6 +66,62 @@ async fn a_file_is_kept_listed_read_and_deleted() {
     for path in [path.clone(), format!("{path}/content"), format!("{FILES}/..%2f..%2fetc"), format!("{FILES}/file-1")] {
         assert_eq!(server.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_file_is_kept_as_long_as_it_says() {
+    let (server, directory) = server(true).await;
+    let expiring = |anchor: &str, seconds: &str| {
+        let part = |name: &str, value: &str| {
+            format!("--X\r\nContent-Disposition: form-data; name=\"expires_after[{name}]\"\r\n\r\n{value}\r\n")
+        };
+        form("batch", "{}").replace("--X--", &format!("{}{}--X--", part("anchor", anchor), part("seconds", seconds)))
+    };
+    let reply = server.call(Method::POST, FILES, &[FORM], &expiring("created_at", "3600")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    let file = reply.json();
+    assert_eq!(file["expires_at"].as_u64().unwrap() - file["created_at"].as_u64().unwrap(), 3_600);
+    assert_eq!(upload(&server, &[], "x").await.json()["expires_at"], json!(null));
+    let batch = |seconds: u64| {
+        let expiry = json!({ "anchor": "created_at", "seconds": seconds });
+        json!({ "input_file_id": file["id"], "endpoint": "/v1/embeddings", "output_expires_after": expiry })
+    };
+    let created = server.post(BATCHES, &batch(2_592_000).to_string()).await.json();
+    let job = created["id"].as_str().unwrap().replace("batch_", "job_").parse().unwrap();
+    let input: Value = server.engine.store().input(job).await.unwrap().unwrap().parse().unwrap();
+    assert_eq!(input["output_expires_after"]["seconds"], 2_592_000);
+    let wrong = server.post(BATCHES, &batch(3_599).to_string()).await;
+    assert_eq!(
+        (wrong.status, &wrong.json()["error"]["param"]),
+        (StatusCode::BAD_REQUEST, &json!("output_expires_after"))
+    );
+    for (anchor, seconds) in [("created_at", "3599"), ("created_at", "2592001"), ("created_at", "x"), ("now", "3600")] {
+        let reply = server.call(Method::POST, FILES, &[FORM], &expiring(anchor, seconds)).await;
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["param"]),
+            (StatusCode::BAD_REQUEST, &json!("expires_after")),
+            "{seconds}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(directory.path().join("uploads/.new")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_file_whose_time_has_passed_is_gone_before_it_is_removed() {
+    let (server, _directory) = server(true).await;
+    let blobs = server.settings.doors.files.as_ref().unwrap();
+    let (tenant, filename) = ("default".parse().unwrap(), "old.jsonl".into());
+    let id = FileId::new(Time::EPOCH, 1);
+    let wanted = Wanted { id: id.clone(), tenant, filename, purpose: "batch".into(), created_at: Time::EPOCH };
+    let mut file = blobs.begin(wanted, 100).await.unwrap();
+    file.expire_at(Time::from_millis(1));
+    file.finish().await.unwrap();
+    assert_eq!(server.get(FILES).await.json()["data"], json!([]));
+    for rest in ["", "/content"] {
+        assert_eq!(server.get(&format!("{FILES}/{id}{rest}")).await.status, StatusCode::NOT_FOUND);
+    }
+    let batch = json!({ "input_file_id": id, "endpoint": "/v1/embeddings" });
+    assert_eq!(server.post(BATCHES, &batch.to_string()).await.json()["error"]["param"], "input_file_id");
 }
 
 #[tokio::test]

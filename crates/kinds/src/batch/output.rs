@@ -1,4 +1,5 @@
 use std::io;
+use std::time::Duration;
 
 use raincheck_blob::{Blobs, FileId, UploadError, Wanted};
 use raincheck_core::Job;
@@ -10,16 +11,28 @@ use super::{Counts, Outcome};
 const PURPOSE: &str = "batch_output";
 
 /// Writes what became of the lines, in their order: the good ones to one file and the others to another. Done twice, it leaves
-/// the same files.
-pub(super) async fn write(blobs: &Blobs, job: &Job, journal: &mut Journal, counts: &Counts) -> io::Result<Outcome> {
+/// the same files. They stay until they are deleted, or for as long as they are to be `kept`.
+pub(super) async fn write(
+    blobs: &Blobs,
+    job: &Job,
+    journal: &mut Journal,
+    counts: &Counts,
+    kept: Option<Duration>,
+) -> io::Result<Outcome> {
     Ok(Outcome {
-        output_file_id: file(blobs, job, journal, "output").await?,
-        error_file_id: file(blobs, job, journal, "error").await?,
+        output_file_id: file(blobs, job, journal, "output", kept).await?,
+        error_file_id: file(blobs, job, journal, "error", kept).await?,
         request_counts: *counts,
     })
 }
 
-async fn file(blobs: &Blobs, job: &Job, journal: &mut Journal, role: &str) -> io::Result<Option<FileId>> {
+async fn file(
+    blobs: &Blobs,
+    job: &Job,
+    journal: &mut Journal,
+    role: &str,
+    kept: Option<Duration>,
+) -> io::Result<Option<FileId>> {
     let lines = journal.lines(role == "output");
     if lines.is_empty() {
         return Ok(None);
@@ -35,6 +48,10 @@ async fn file(blobs: &Blobs, job: &Job, journal: &mut Journal, role: &str) -> io
     let mut upload = blobs.begin(wanted, u64::MAX).await.map_err(of_upload)?;
     for line in lines {
         upload.write(&journal.read(line).await?).await.map_err(of_upload)?;
+    }
+    if let Some(kept) = kept {
+        let written_at = upload.written_at().await?;
+        upload.expire_at(written_at.after(kept));
     }
     Ok(Some(upload.finish().await.map_err(of_upload)?.id.clone()))
 }

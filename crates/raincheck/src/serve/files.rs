@@ -2,21 +2,24 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use raincheck_blob::Blobs;
 use raincheck_core::JobId;
+use raincheck_engine::{Clock, SystemClock};
 use raincheck_kinds::JobFiles;
 use raincheck_store::Store;
 
-/// How often it is looked for files of forgotten jobs.
+/// How often it is looked for files of forgotten jobs, and for those whose time has passed.
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// Removes the files of jobs that the store has forgotten, again and again.
-pub(crate) async fn remove_forgotten(files: &JobFiles, store: &Arc<dyn Store>) {
+/// Removes the files of jobs that the store has forgotten, and uploaded ones whose time has passed, again and again.
+pub(crate) async fn remove_forgotten(files: &JobFiles, blobs: &Blobs, store: &Arc<dyn Store>) {
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tick.tick().await;
         if let Err(error) = sweep(files, store).await {
             tracing::warn!(%error, "failed to remove the files of forgotten jobs");
         }
+        blobs.remove_expired(SystemClock.now()).await;
     }
 }
 

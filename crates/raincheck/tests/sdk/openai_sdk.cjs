@@ -98,7 +98,12 @@ const cases = {
       custom_id: `c${n}`, method: 'POST', url: '/v1/chat/completions', body: { model, messages: [] },
     }));
     const content = lines.map((line) => JSON.stringify(line)).join('\n');
-    const file = await client.files.create({ file: await OpenAI.toFile(Buffer.from(content), 'calls.jsonl'), purpose: 'batch' });
+    const file = await client.files.create({
+      file: await OpenAI.toFile(Buffer.from(content), 'calls.jsonl'),
+      purpose: 'batch',
+      expires_after: { anchor: 'created_at', seconds: 3_600 },
+    });
+    assert.equal(file.expires_at, file.created_at + 3_600);
     assert.equal(await (await client.files.content(file.id)).text(), content);
     let batch = await client.batches.create({
       input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h',

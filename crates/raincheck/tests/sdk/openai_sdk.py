@@ -222,11 +222,18 @@ def files_and_batches():
         for n, model in enumerate(["quick", "refused", "quick"])
     ]
     content = "\n".join(map(json.dumps, lines)).encode()
-    file = client.files.create(file=("calls.jsonl", io.BytesIO(content)), purpose="batch")
+    expiry = {"anchor": "created_at", "seconds": 3_600}
+    file = client.files.create(file=("calls.jsonl", io.BytesIO(content)), purpose="batch", expires_after=expiry)
+    assert file.expires_at == file.created_at + 3_600, file
     assert file.bytes == len(content) and client.files.retrieve(file.id).filename == "calls.jsonl"
     assert client.files.content(file.id).read() == content
     assert client.files.wait_for_processing(file.id).status == "processed"
-    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    batch = client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        output_expires_after=expiry,
+    )
     until = time.monotonic() + 30
     while batch.status in ("validating", "in_progress", "finalizing"):
         assert time.monotonic() < until, batch
@@ -236,10 +243,18 @@ def files_and_batches():
     output = [json.loads(line) for line in client.files.content(batch.output_file_id).text.splitlines()]
     assert [line["custom_id"] for line in output] == ["c0", "c2"]
     assert output[0]["response"]["body"]["choices"][0]["message"]["content"]
+    assert client.files.retrieve(batch.output_file_id).expires_at, batch
     error = json.loads(client.files.content(batch.error_file_id).text)
     assert error["custom_id"] == "c1" and error["response"]["status_code"] == 400, error
     assert batch.id in [other.id for other in client.batches.list(limit=1)]
     assert client.batches.cancel(batch.id).status == "completed"
+    bad = client.files.create(file=("bad.jsonl", content.replace(b"c1", b"c0")), purpose="batch")
+    batch = client.batches.create(input_file_id=bad.id, endpoint="/v1/chat/completions", completion_window="24h")
+    while batch.status in ("validating", "in_progress"):
+        assert time.monotonic() < until, batch
+        time.sleep(0.1)
+        batch = client.batches.retrieve(batch.id)
+    assert batch.status == "failed" and [mistake.line for mistake in batch.errors.data] == [2], batch
     assert client.files.delete(file.id).deleted
     assert file.id not in [other.id for other in client.files.list(purpose="batch")]
 
