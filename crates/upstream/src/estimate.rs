@@ -1,7 +1,7 @@
 use serde_json::Value;
 
-/// What an answer may come to if the request sets no bound.
-const OUTPUT_DEFAULT: u64 = 1_024;
+/// What an answer may come to if the request sets no bound. What it comes to beyond that is counted while it comes.
+pub(crate) const OUTPUT_DEFAULT: u64 = 1_024;
 /// Letters of a word for each token: what tokenizers of today come to for English, a little on the careful side.
 const LETTERS_PER_TOKEN: u64 = 4;
 
@@ -15,28 +15,48 @@ pub fn estimate(request: &Value) -> u64 {
     let bounds = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
     let bound = bounds.iter().find_map(|name| request.get(name)?.as_u64());
     let text = ["input", "messages", "system", "instructions", "tools"];
-    let (letters, characters) = text
-        .iter()
-        .filter_map(|name| request.get(*name))
-        .map(count)
-        .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    let text = text.iter().filter_map(|name| request.get(*name)).map(Count::of).fold(Count::default(), Count::plus);
     let output = if request.get("encoding_format").is_some() { 0 } else { bound.unwrap_or(OUTPUT_DEFAULT) };
-    letters.div_ceil(LETTERS_PER_TOKEN) + characters + output.min(OUTPUT_DEFAULT)
+    text.tokens() + output.min(OUTPUT_DEFAULT)
 }
 
-/// Letters of alphabets, and characters of scripts in which each is about a token, in all strings of a value.
-fn count(value: &Value) -> (u64, u64) {
-    let sum =
-        |parts: &mut dyn Iterator<Item = (u64, u64)>| parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-    match value {
-        // What is sent as data is no text.
-        Value::String(text) if text.starts_with("data:") => (0, 0),
-        Value::String(text) => text.chars().fold((0, 0), |(letters, characters), letter| {
-            if letter < '\u{2E80}' { (letters + 1, characters) } else { (letters, characters + 1) }
-        }),
-        Value::Array(values) => sum(&mut values.iter().map(count)),
-        Value::Object(fields) => sum(&mut fields.values().map(count)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => (0, 0),
+/// How much text there is: letters of alphabets, and characters of scripts in which each is about a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    letters: u64,
+    characters: u64,
+}
+
+impl Count {
+    /// All strings of a value.
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            // What is sent as data is no text.
+            Value::String(text) if text.starts_with("data:") => Self::default(),
+            Value::String(text) => text.chars().fold(Self::default(), Self::and),
+            Value::Array(values) => values.iter().map(Self::of).fold(Self::default(), Self::plus),
+            Value::Object(fields) => fields.values().map(Self::of).fold(Self::default(), Self::plus),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Self::default(),
+        }
+    }
+
+    fn and(self, letter: char) -> Self {
+        let Self { letters, characters } = self;
+        if letter < '\u{2E80}' {
+            Self { letters: letters + 1, characters }
+        } else {
+            Self { letters, characters: characters + 1 }
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { letters: self.letters + other.letters, characters: self.characters + other.characters }
+    }
+
+    /// About how many tokens that is.
+    pub(crate) fn tokens(self) -> u64 {
+        self.letters.div_ceil(LETTERS_PER_TOKEN) + self.characters
     }
 }
 

@@ -126,10 +126,10 @@ impl Gate {
         let now = self.now();
         let state = &mut *self.state();
         state.check(tokens, of_try, now)?;
-        let (reserved, is_probe, asks) = state.enter(tokens, of_try, now);
+        let (spent, is_probe, asks) = state.enter(tokens, of_try, now);
         let gate = Arc::clone(self);
         let began = Instant::now();
-        Ok(Permit { gate, reserved, is_probe, asks, of_try, entered: now, began, is_settled: false })
+        Ok(Permit { gate, spent, is_probe, asks, of_try, entered: now, began, is_settled: false })
     }
 
     /// As [`Gate::try_enter`], but waits up to `patience` for its turn, in the order in which calls came. Nobody waits for

@@ -23,10 +23,12 @@ mod protocol;
 mod route;
 mod secret;
 mod send;
+mod spent;
 mod sse;
 mod upload;
 mod upstreams;
 mod usage;
+mod written;
 
 pub use answer::Answer;
 pub use config::{OnAmbiguous, Patience, UpstreamConfig};

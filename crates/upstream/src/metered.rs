@@ -7,7 +7,9 @@ use raincheck_core::gate::{Fault, Sign};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::estimate::Count;
 use crate::gate::{End, Permit};
+use crate::written::written;
 use crate::{CallFailure, Frame, Frames, Usage};
 
 /// The usage of an answer that is one object is looked for in so many bytes; a longer one costs what was estimated.
@@ -25,6 +27,8 @@ pub struct Metered {
     deadline: Instant,
     tap: Tap,
     usage: Option<Usage>,
+    /// The text of a stream so far, if it matters how much there is.
+    written: Count,
 }
 
 /// How the usage is found without holding up or keeping what passes.
@@ -50,7 +54,7 @@ impl Metered {
         } else {
             Tap::Object(Vec::new())
         };
-        Self { body, permit, is_over: false, first_byte, gap, deadline, tap, usage: None }
+        Self { body, permit, is_over: false, first_byte, gap, deadline, tap, usage: None, written: Count::default() }
     }
 
     /// The next piece; `None` at the end.
@@ -137,6 +141,12 @@ impl Metered {
                         if let Some(usage) = serde_json::from_str(&frame.data).ok().as_ref().and_then(Usage::read) {
                             self.usage = Some(self.usage.unwrap_or_default().updated(usage));
                         }
+                    }
+                    if let Some(permit) = self.permit.as_mut().filter(|permit| permit.counts_tokens()) {
+                        let deltas = found.iter().filter(|frame| frame.data.contains("\"delta\""));
+                        let events = deltas.filter_map(|frame| serde_json::from_str(&frame.data).ok());
+                        self.written = events.map(|event| written(&event)).fold(self.written, Count::plus);
+                        permit.spend(self.written.tokens());
                     }
                 }
                 Err(_) => self.tap = Tap::Nothing,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raincheck_core::gate::ConcurrencyLimit;
-use raincheck_upstream::{Protocol, Request, Try};
+use raincheck_upstream::{Protocol, Request, Try, Usage, Why};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -60,4 +60,46 @@ async fn limits_of_a_minute_are_used_and_never_passed() {
         assert!(most <= per_minute, "{most} in a minute, {per_minute} may be");
         assert!(taken.len() * 100 >= per_minute * 10 * 95, "{} of {}", taken.len(), per_minute * 10);
     }
+}
+
+/// What an answer comes to beyond its estimate is taken from the limit while it comes, and the truth replaces it at its end.
+#[tokio::test]
+async fn a_long_answer_counts_while_it_comes() {
+    let data = |event: &serde_json::Value| Bytes::from(format!("data: {event}\n\n"));
+    let hundred_tokens = data(&json!({"choices": [{"delta": {"content": "four".repeat(100)}}]}));
+    let last = data(&json!({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 500}}));
+    let mut pieces = vec![(Duration::ZERO, hundred_tokens); 30];
+    pieces.push((Duration::from_secs(1), [last, Bytes::from_static(b"data: [DONE]\n\n")].concat().into()));
+    let headers = vec![("content-type", "text/event-stream".to_owned())];
+    let server = Server::start(vec![Reply { headers, pieces, ..Reply::json(200, &json!({})) }]).await;
+    let mut config = config(&server.url);
+    // Of which a tenth may be begun in the same six seconds.
+    config.tokens_per_minute = Some(10_000);
+    let upstreams = upstreams(vec![("one", config)]);
+    let route = upstreams.routes(Protocol::Openai, "m", None).unwrap().remove(0);
+    let permit = route.gate().try_enter(10, Try::First).unwrap();
+    let mut answer = route.send(permit, &Request::post("/x", Bytes::new())).await.unwrap();
+    assert!(route.gate().free() > 0, "what is expected of it is little");
+    let mut read = Vec::new();
+    while read.iter().filter(|byte| **byte == b'\n').count() < 2 * 30 {
+        read.extend(answer.body.next().await.unwrap().unwrap());
+    }
+    assert_eq!(route.gate().try_enter(1, Try::First).err().unwrap().why, Why::Limit);
+    while answer.body.next().await.is_some() {}
+    assert!(route.gate().try_enter(1, Try::First).is_ok(), "it came to 510 tokens after all");
+}
+
+/// A call of more than a minute, whose estimate is forgotten before its answer comes.
+#[tokio::test(start_paused = true)]
+async fn what_a_call_of_minutes_cost_counts_when_it_is_known() {
+    let mut config = config("http://127.0.0.1:1");
+    config.tokens_per_minute = Some(10_000);
+    let upstreams = upstreams(vec![("one", config)]);
+    let gate = Arc::clone(upstreams.routes(Protocol::Openai, "m", None).unwrap()[0].gate());
+    let permit = gate.try_enter(1_000, Try::First).unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    permit.end(Some(Usage { input: 100, output: 9_900 }));
+    assert_eq!(gate.try_enter(1, Try::First).err().unwrap().why, Why::Limit);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(gate.try_enter(1, Try::First).is_ok());
 }

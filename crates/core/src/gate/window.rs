@@ -126,13 +126,16 @@ impl Window {
         Reservation(number)
     }
 
-    /// What was taken has turned out to cost this much.
-    pub fn settle(&mut self, reservation: Reservation, actual: u64) {
-        if let Ok(place) = self.taken.binary_search_by_key(&reservation.0, |taken| taken.number) {
+    /// What was taken has turned out to cost this much; whether it still counts, because it was taken within the last minute.
+    pub fn settle(&mut self, reservation: Reservation, actual: u64, now: Time) -> bool {
+        self.forget(now);
+        let place = self.taken.binary_search_by_key(&reservation.0, |taken| taken.number);
+        if let Ok(place) = place {
             let taken = &mut self.taken[place];
             self.used = self.used - taken.cost + actual;
             taken.cost = actual;
         }
+        place.is_ok()
     }
 
     /// The upstream said that so much is left, of this limit if it said which, and that all of it will be there then: others
@@ -259,10 +262,10 @@ mod tests {
     fn what_was_taken_is_trued_up() {
         let mut window = Window::new(1_000);
         let reservation = window.take(900, at(0));
-        window.settle(reservation, 100);
+        assert!(window.settle(reservation, 100, at(1)));
         assert_eq!(window.used(at(1)), 100);
         assert_eq!(window.used(at(60_250)), 0);
-        window.settle(reservation, 5);
+        assert!(!window.settle(reservation, 5, at(60_250)));
         assert_eq!(window.used(at(60_250)), 0);
     }
 

@@ -3,6 +3,7 @@ use raincheck_core::gate::{Reservation, Window};
 
 use super::Used;
 use crate::headers::Left;
+use crate::spent::Spent;
 
 /// A limit a minute: what is configured, what the upstream announces, or the lower of the two.
 pub(super) struct Limited {
@@ -28,10 +29,22 @@ impl Limited {
         self.window.as_mut().map(|window| window.take(cost, now))
     }
 
-    /// What was taken has turned out to cost this much.
-    pub(super) fn settle(&mut self, reserved: Option<Reservation>, actual: u64) {
-        if let (Some(window), Some(reserved)) = (&mut self.window, reserved) {
-            window.settle(reserved, actual);
+    /// Sets aside so much for a call, which may turn out to cost more or less.
+    pub(super) fn reserve(&mut self, cost: u64, now: Time) -> Option<Spent> {
+        Some(Spent::new(self.take(cost, now)?, cost))
+    }
+
+    /// The answer to the call has come to so many tokens.
+    pub(super) fn spend(&mut self, spent: &mut Spent, written: u64, now: Time) {
+        if let Some(window) = &mut self.window {
+            spent.take(window, written, now);
+        }
+    }
+
+    /// The call has cost this much.
+    pub(super) fn settle(&mut self, spent: Option<&Spent>, actual: u64, now: Time) {
+        if let (Some(window), Some(spent)) = (&mut self.window, spent) {
+            spent.settle(window, actual, now);
         }
     }
 

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::Time;
-use raincheck_core::gate::{Reservation, Sign};
+use raincheck_core::gate::Sign;
 use tokio::time::Instant;
 
 use super::{Gate, Try};
+use crate::spent::Spent;
 use crate::{Setback, Usage};
 
 /// How a call ended, as its gate wants to know it.
@@ -39,7 +40,8 @@ impl End {
 /// The right to make one call. Given back when it is dropped.
 pub struct Permit {
     pub(super) gate: Arc<Gate>,
-    pub(super) reserved: Option<Reservation>,
+    /// What it takes of the limit of tokens, if there is one.
+    pub(super) spent: Option<Spent>,
     pub(super) is_probe: bool,
     /// It alone asks whether the upstream takes calls again after it said that it was too much.
     pub(super) asks: bool,
@@ -73,9 +75,23 @@ impl Permit {
         self.settle(&failure.end());
     }
 
+    /// Whether tokens are limited, and it is worth looking how many come.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.spent.is_some()
+    }
+
+    /// So many tokens of the answer have come. What was not reserved is taken as it comes: an answer may take many minutes, and
+    /// nobody else should count on what it uses.
+    pub(crate) fn spend(&mut self, written: u64) {
+        let Some(spent) = self.spent.as_mut().filter(|spent| spent.is_exceeded_by(written)) else { return };
+        let now = self.gate.now();
+        self.gate.state().spend(spent, written, now);
+    }
+
     /// It was not used after all.
     pub(super) fn give_back(self) {
-        self.gate.state().give_back(&self);
+        let now = self.gate.now();
+        self.gate.state().give_back(&self, now);
         drop(self);
     }
 }

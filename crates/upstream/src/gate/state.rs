@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use raincheck_core::gate::{Breaker, BreakerState, Concurrency, ConcurrencyLimit, Reservation, RetryBudget, Sign};
+use raincheck_core::gate::{Breaker, BreakerState, Concurrency, ConcurrencyLimit, RetryBudget, Sign};
 use raincheck_core::{Dice, Lane, Time};
 
 use super::limited::Limited;
 use super::{Ahead, Closed, End, GateStatus, Permit, Setback, Try, Why};
 use crate::headers::Left;
+use crate::spent::Spent;
 use crate::{Served, UpstreamConfig};
 
 /// How long a gate is shut by a 429 that does not say; twice as long each time in a row.
@@ -115,7 +116,7 @@ impl State {
     }
 
     /// A call is let through. Gives what is set aside for it, and whether it is a probe, and whether it asks.
-    pub(super) fn enter(&mut self, tokens: u64, of_try: Try, now: Time) -> (Option<Reservation>, bool, bool) {
+    pub(super) fn enter(&mut self, tokens: u64, of_try: Try, now: Time) -> (Option<Spent>, bool, bool) {
         match of_try {
             Try::First => self.budget.first(now),
             Try::Again => self.budget.spend(now),
@@ -124,15 +125,20 @@ impl State {
         self.requests.take(1, now);
         let asks = self.is_to_ask();
         self.is_asked |= asks;
-        (self.tokens.take(tokens, now), self.breaker.start(now), asks)
+        (self.tokens.reserve(tokens, now), self.breaker.start(now), asks)
     }
 
     /// A call that was let through was not made after all.
-    pub(super) fn give_back(&mut self, permit: &Permit) {
-        self.tokens.settle(permit.reserved, 0);
+    pub(super) fn give_back(&mut self, permit: &Permit, now: Time) {
+        self.tokens.settle(permit.spent.as_ref(), 0, now);
         if permit.of_try == Try::Again {
             self.budget.refund();
         }
+    }
+
+    /// The answer to a call has come to so many tokens.
+    pub(super) fn spend(&mut self, spent: &mut Spent, written: u64, now: Time) {
+        self.tokens.spend(spent, written, now);
     }
 
     /// The answer to a call has begun, and does not refuse it. Gives whether the permit still asks.
@@ -153,7 +159,7 @@ impl State {
             self.is_asked = false;
         }
         if let Some(usage) = end.usage {
-            self.tokens.settle(permit.reserved, usage.total());
+            self.tokens.settle(permit.spent.as_ref(), usage.total(), now);
             self.tokens_per_call = (self.tokens_per_call * 7 + usage.total()).div_ceil(8);
         }
         if end.sign == Sign::Good {
