@@ -11,8 +11,8 @@ use tokio_util::task::TaskTracker;
 use crate::ApiSettings;
 use crate::auth::Keyring;
 use crate::body::Bodies;
+use crate::dialect::Calls;
 use crate::metrics::HttpMetrics;
-use crate::openai::Calls;
 
 /// What all handlers share.
 pub(crate) struct Api {
@@ -25,7 +25,7 @@ pub(crate) struct Api {
     pub(crate) metrics: HttpMetrics,
     /// What goes on without the request that began it.
     pub(crate) tasks: TaskTracker,
-    /// Calls under way at the OpenAI-compatible door.
+    /// Calls under way that are passed on for somebody who waits.
     pub(crate) calls: Calls,
     /// The OpenAPI document.
     pub(crate) openapi: Bytes,

@@ -1,6 +1,7 @@
 //! What the doors that speak the dialects of other APIs share: their errors, ids, addresses and submissions.
 
 mod again;
+mod attach;
 mod base;
 mod body;
 mod error;
@@ -8,12 +9,15 @@ mod failure;
 mod fields;
 mod id;
 mod jobs;
+mod live;
 mod log;
+mod pass;
 mod passed;
 mod submit;
 mod tell;
 
 pub(crate) use again::whole_seconds;
+pub(crate) use attach::{Request, submit_once};
 pub(crate) use base::Base;
 pub(crate) use body::{field, fields, invalid};
 pub(crate) use error::anthropic_type;
@@ -21,7 +25,9 @@ pub(crate) use failure::upstream_error;
 pub(crate) use fields::Fields;
 pub(crate) use id::{hex, job_of, uuid};
 pub(crate) use jobs::{find, page, page_before};
+pub(crate) use live::Calls;
 pub(crate) use log::{Line, lines};
+pub(crate) use pass::pass;
 pub(crate) use passed::{Addressed, passed_on, picked};
 pub(crate) use submit::{Wish, submit};
 pub(crate) use tell::{Teller, stream};

@@ -5,7 +5,6 @@
 //!                                                └─► outcome ─► Face ─► Response object
 //! ```
 
-mod attach;
 mod batches;
 mod call;
 mod direct;
@@ -13,7 +12,6 @@ mod error;
 mod expiry;
 mod files;
 mod held;
-mod live;
 mod models;
 mod multipart;
 mod page;
@@ -26,7 +24,6 @@ use axum::http::Method;
 use direct::{Chat, Embeddings, Images};
 
 pub(crate) use error::told;
-pub(crate) use live::Calls;
 
 use crate::router::Routes;
 

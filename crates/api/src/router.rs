@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 use crate::api::Api;
 use crate::auth::Keyring;
 use crate::body::Bodies;
+use crate::dialect::Calls;
 use crate::metrics::{HttpMetrics, metrics};
-use crate::openai::Calls;
 use crate::problem::ApiError;
 use crate::{
     ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate, upstreams,

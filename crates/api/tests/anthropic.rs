@@ -11,6 +11,7 @@ use raincheck_api::{ApiSettings, Doors, NotPassed, Passage, Passed, PassedBody};
 use raincheck_core::{Problem, ProblemType};
 use raincheck_store::Scope;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::support::{Server, request};
 
@@ -161,9 +162,9 @@ async fn keys_come_in_either_header() {
     }
 }
 
-/// An upstream that answers as the model says, and remembers what it was sent.
+/// An upstream that answers as the model says ("wait" once it is let go), and remembers what it was sent.
 #[derive(Clone, Default)]
-struct Upstream(Arc<Mutex<Vec<Passed>>>);
+struct Upstream(Arc<Mutex<Vec<Passed>>>, Arc<Notify>);
 
 #[async_trait]
 impl Passage for Upstream {
@@ -186,6 +187,7 @@ impl Passage for Upstream {
                 let problem = Problem::new(ProblemType::OVERLOADED, "the upstream takes no more calls");
                 return Err(NotPassed { retry_after: Some(Duration::from_secs(900)), ..NotPassed::new(problem) });
             }
+            "wait" => self.1.notified().await,
             _ => {}
         }
         let pieces = ["event: message_start\n", "data: {\"type\":\"message_start\"}\n\n", ": theirs\n\n"];
@@ -241,7 +243,8 @@ async fn a_message_is_passed_through_as_it_is() {
     let upstream = Upstream::default();
     let doors = Doors { passage: Some(Arc::new(upstream.clone())), ..Doors::default() };
     let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
-    let headers = [("anthropic-version", "2026-10-21"), ("x-api-key", "sk-ant-theirs"), ("cookie", "a=b")];
+    let beta = ("anthropic-beta", "context-1m-2025-08-07");
+    let headers = [beta, ("anthropic-version", "2026-10-21"), ("x-api-key", "sk-ant-theirs"), ("cookie", "a=b")];
     let body = r#"{"model": "hello", "stream": true, "temperature": 1.10}"#;
     let reply = server.call(Method::POST, "/anthropic/v1/messages", &headers, body).await;
     assert_eq!(reply.text(), "event: message_start\ndata: {\"type\":\"message_start\"}\n\n: theirs\n\n");
@@ -251,7 +254,7 @@ async fn a_message_is_passed_through_as_it_is() {
     assert_eq!(reply.header("set-cookie"), None);
     let sent = upstream.0.lock().unwrap()[0].clone();
     assert_eq!((sent.path.as_str(), sent.body.as_ref()), ("v1/messages", body.as_bytes()));
-    assert_eq!(sent.headers.get("anthropic-version").unwrap(), "2026-10-21");
+    assert!(sent.headers["anthropic-version"] == "2026-10-21" && sent.headers[beta.0] == beta.1, "{sent:?}");
     assert!(
         sent.headers.get("x-api-key").is_none() && sent.headers.get("cookie").is_none(),
         "the caller's key stays here"
@@ -267,6 +270,31 @@ async fn a_message_is_passed_through_as_it_is() {
         (sent.upstream.as_deref(), &sent.body[..]),
         (Some("two"), &br#"{"model":"hello","temperature":1.10}"#[..])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sdk_that_asks_once_more_is_given_the_message_that_is_being_made() {
+    let upstream = Upstream::default();
+    let doors = Doors { passage: Some(Arc::new(upstream.clone())), ..Doors::default() };
+    let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
+    let (first, again) = ([("x-stainless-retry-count", "0")], [("x-stainless-retry-count", "1")]);
+    let body = asks("wait");
+    let post = async |headers: &[(&str, &str)]| {
+        server.call(Method::POST, "/anthropic/v1/messages", headers, &body).await.status
+    };
+    // Its client gives up while it waits.
+    assert!(tokio::time::timeout(Duration::from_secs(5), post(&first)).await.is_err());
+    upstream.1.notify_one();
+    assert_eq!((post(&again).await, upstream.0.lock().unwrap().len()), (StatusCode::OK, 1));
+    // And as a job.
+    let post = async |count: (&str, &str), model: &str| {
+        server.call(Method::POST, "/anthropic/v1/messages", &[ASYNC, count], &asks(model)).await
+    };
+    let made = post(first[0], "wait").await.id();
+    let repeated = post(again[0], "wait").await;
+    assert_eq!((repeated.id(), repeated.header("idempotency-replayed")), (made.clone(), Some("true")));
+    assert_ne!(post(first[0], "wait").await.id(), made, "whoever asks for the first time wants a message of their own");
+    assert_ne!(post(again[0], "hello").await.id(), made);
 }
 
 #[tokio::test]

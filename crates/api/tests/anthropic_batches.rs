@@ -155,6 +155,18 @@ async fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn an_sdk_that_asks_once_more_is_given_the_batch_that_it_made() {
+    let server = Server::dialects().await;
+    let post = async |count: &str| {
+        let headers = [("x-stainless-retry-count", count)];
+        server.call(Method::POST, BATCHES, &headers, &requests(&["hello"])).await.json()["id"].clone()
+    };
+    let (first, again, other) = (post("0").await, post("1").await, post("0").await);
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[tokio::test]
 async fn a_batch_is_hidden_from_other_tenants() {
     let server = Server::dialects_with(ApiSettings::default()).await;
     let ours = server.key("us", &[Scope::Submit, Scope::Read], None).await;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use raincheck_core::{Job, JobId, Json, ProblemType, Tenant};
 use raincheck_store::{Cancelled, Filter};
@@ -14,7 +14,7 @@ use super::page::{self, Place, Wanted};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Base, Wish};
+use crate::dialect::{self, Base, Request, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -37,9 +37,11 @@ pub(super) async fn create(
     caller: Caller<Submit>,
     key: IdempotencyKey,
     base: Base,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let BatchRequest { requests } = body.parse()?;
+    let request = Request::new(caller.key_id(), "v1/messages/batches", body.bytes(), &headers);
     drop(body);
     let input = Json::from_value(&json!({ "requests": requests })).unwrap_or_default();
     let wish = Wish {
@@ -50,7 +52,7 @@ pub(super) async fn create(
         input_bytes_max: api.settings.body_bytes_max,
         ..Wish::new(&api, "anthropic", KIND, input)
     };
-    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let submitted = dialect::submit_once(&api, &caller.tenant, wish, &key, request).await?;
     let response = told(&api, submitted.job(), Some(&caller.tenant), &base).await?;
     Ok(marked(response, &submitted))
 }

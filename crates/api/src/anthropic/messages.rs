@@ -9,10 +9,13 @@ use super::{MESSAGE, failed, message, pass};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Wish};
+use crate::dialect::{self, Request, Wish};
 use crate::jobs::{self, IdempotencyKey, marked};
 use crate::prefer::{self, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
+
+/// Where messages are asked for, below the upstream's base address.
+const PATH: &str = "v1/messages";
 
 /// `POST /v1/messages`: passed through, or accepted as a job if `Prefer: respond-async` says so.
 pub(super) async fn create(
@@ -22,12 +25,13 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
+    let request = Request::new(caller.key_id(), PATH, body.bytes(), &headers);
     if !prefer::respond_async(&headers) {
-        return pass::pass(&api, "v1/messages", &headers, &body).await;
+        return pass::pass(&api, PATH, &headers, &body, request).await;
     }
     let wish = Wish::new(&api, "anthropic", MESSAGE, body.parse_json()?);
     drop(body);
-    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let submitted = dialect::submit_once(&api, &caller.tenant, wish, &key, request).await?;
     let wait = prefer::wait(&headers);
     let job = match wait {
         Some(_) => api.job(submitted.job().id, Some(&caller.tenant), wait).await?,
@@ -49,9 +53,11 @@ fn ended(job: &Job) -> Result<Response, ApiError> {
 /// `POST /v1/messages/count_tokens`: passed through.
 pub(super) async fn count_tokens(
     State(api): State<Arc<Api>>,
-    _caller: Caller<Submit>,
+    caller: Caller<Submit>,
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
-    pass::pass(&api, "v1/messages/count_tokens", &headers, &body).await
+    let path = "v1/messages/count_tokens";
+    let request = Request::new(caller.key_id(), path, body.bytes(), &headers);
+    pass::pass(&api, path, &headers, &body, request).await
 }

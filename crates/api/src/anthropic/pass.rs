@@ -5,7 +5,7 @@ use raincheck_core::ProblemType;
 use crate::Passed;
 use crate::api::Api;
 use crate::body::JsonBody;
-use crate::dialect::{Addressed, field, fields, invalid, passed_on};
+use crate::dialect::{self, Addressed, Request, field, fields, invalid};
 use crate::problem::ApiError;
 
 /// The caller's headers that the upstream is sent. Its key is Raincheck's, and stays here.
@@ -27,8 +27,14 @@ const GIVEN_BACK: [HeaderName; 6] = [
 ];
 const GIVEN_BACK_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "anthropic-priority-", "x-ratelimit-"];
 
-/// Passes a call on to an upstream, and its answer back as it comes.
-pub(super) async fn pass(api: &Api, path: &str, headers: &HeaderMap, body: &JsonBody) -> Result<Response, ApiError> {
+/// Passes a call on to an upstream, and its answer back.
+pub(super) async fn pass(
+    api: &Api,
+    path: &str,
+    headers: &HeaderMap,
+    body: &JsonBody,
+    request: Request,
+) -> Result<Response, ApiError> {
     let Some(passage) = &api.settings.doors.passage else {
         let detail = "no upstream is configured that messages could be passed on to; send `Prefer: respond-async` to have \
                       a job of kind llm.message done";
@@ -37,6 +43,7 @@ pub(super) async fn pass(api: &Api, path: &str, headers: &HeaderMap, body: &Json
     let fields = fields(body)?;
     let model = field(&fields, "model", "the name of a model")?;
     let model = model.ok_or_else(|| invalid("model", "say which model"))?;
+    let is_streamed = field(&fields, "stream", "true or false")?.unwrap_or(false);
     let Addressed { upstream, body } = Addressed::new(body, fields)?;
     let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
     let call = Passed {
@@ -48,8 +55,7 @@ pub(super) async fn pass(api: &Api, path: &str, headers: &HeaderMap, body: &Json
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
         body,
     };
-    let answer = passage.pass(call).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
-    Ok(passed_on(answer, is_given_back))
+    dialect::pass(api, passage, call, is_streamed, request, is_given_back).await
 }
 
 fn is_given_back(name: &HeaderName) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use raincheck_blob::FileId;
 use raincheck_core::{Job, Json, Outcome, Priority, ProblemType, Tenant, Time};
@@ -18,7 +18,7 @@ use super::{DOOR, files};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Wish, field, fields, hex, invalid, job_of};
+use crate::dialect::{self, Request, Wish, field, fields, hex, invalid, job_of};
 use crate::jobs::{IdempotencyKey, error, marked};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -62,9 +62,11 @@ pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
     key: IdempotencyKey,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let fields = fields(&body)?;
+    let request = Request::new(caller.key_id(), "/batches", body.bytes(), &headers);
     drop(body);
     let expiry: Option<ExpiresAfter> = field(&fields, OUTPUT_EXPIRES_AFTER, "an object")?;
     expiry.map(|expiry| expiry.checked(OUTPUT_EXPIRES_AFTER)).transpose()?;
@@ -77,7 +79,7 @@ pub(crate) async fn create(
     wish.priority = PRIORITY.parse::<Priority>().expect("a priority");
     wish.deadline = Some(api.engine.clock().now().after(window));
     wish.retention = Some(RETENTION);
-    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let submitted = dialect::submit_once(&api, &caller.tenant, wish, &key, request).await?;
     let object = object(&api, submitted.job()).await?;
     Ok(marked(reply::json(StatusCode::OK, &object), &submitted))
 }

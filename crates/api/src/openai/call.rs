@@ -1,22 +1,19 @@
 //! Calls whose answer is waited for: passed on to an upstream, or accepted as a job for those who ask for that.
 
-use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use raincheck_core::{Job, Json, ProblemType};
-use raincheck_engine::Submitted;
 
 use super::direct::{Chat, Endpoint, Images};
-use super::live::Whole;
-use super::{DOOR, attach, held, responses, served, stored};
+use super::{DOOR, held, responses, served, stored};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Addressed, Fields, Wish, field, hex, passed_on, picked};
+use crate::dialect::{self, Addressed, Fields, Request, Wish, field, hex};
 use crate::jobs::{IdempotencyKey, accepted, error, marked};
 use crate::prefer::{self, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
-use crate::{NotPassed, Passage, Passed, PassedBody, reply};
+use crate::{Passed, reply};
 
 /// The caller's headers that the upstream is sent. Its key is Raincheck's, and stays here.
 const SENT_ON: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, HeaderName::from_static("openai-beta")];
@@ -53,17 +50,16 @@ pub(super) async fn answer(
     fields: Fields,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let name = attach::name(caller.key_id(), call.path, body.bytes());
+    let request = Request::new(caller.key_id(), call.path, body.bytes(), headers);
     if let Some(kind) = call.kind {
         let is_async = prefer::respond_async(headers);
         if is_async || held::names_files(body) {
-            let labels = call.labels.into_iter().chain([(attach::REQUEST, name)]).collect();
-            let wish = Wish { labels, ..Wish::new(api, DOOR, kind, input(kind, fields)) };
+            let wish = Wish { labels: call.labels, ..Wish::new(api, DOOR, kind, input(kind, fields)) };
             if is_async {
-                return accept(api, caller, key, headers, wish).await;
+                return accept(api, caller, key, headers, wish, request).await;
             }
             held::check(kind, call.is_streamed)?;
-            let submitted = submit(api, caller, key, headers, wish).await?;
+            let submitted = dialect::submit_once(api, &caller.tenant, wish, key, request).await?;
             return held::answer(api, &submitted, &caller.tenant, call.is_streamed).await;
         }
     }
@@ -84,37 +80,7 @@ pub(super) async fn answer(
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
         body,
     };
-    if call.is_streamed {
-        let answer = passage.pass(passed).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
-        return Ok(passed_on(answer, is_given_back));
-    }
-    let passage = std::sync::Arc::clone(passage);
-    let made = async move { whole(passage.as_ref(), passed).await };
-    let whole = api.calls.join(name, attach::is_repeated(headers), made).await?;
-    let mut response = Response::new(Body::from(whole.body));
-    *response.status_mut() = whole.status;
-    *response.headers_mut() = whole.headers;
-    Ok(response)
-}
-
-/// The whole answer, for whoever still waits when it is there.
-async fn whole(passage: &dyn Passage, passed: Passed) -> Result<Whole, NotPassed> {
-    /// An answer that is one object may have so many bytes.
-    const BYTES_MAX: usize = 64 << 20;
-    let answer = passage.pass(passed).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
-    let (parts, mut pieces): (_, PassedBody) = answer.into_parts();
-    let broken = |detail: String| {
-        NotPassed::new(raincheck_core::Problem::new(ProblemType::UPSTREAM_FAILED, detail).of_upstream(502, None))
-    };
-    let mut body = Vec::new();
-    while let Some(piece) = futures_util::StreamExt::next(&mut pieces).await {
-        let piece = piece.map_err(|error| broken(error.to_string()))?;
-        if body.len() + piece.len() > BYTES_MAX {
-            return Err(broken(format!("the answer has more than {BYTES_MAX} bytes")));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Whole { status: parts.status, headers: picked(&parts.headers, is_given_back), body: body.into() })
+    dialect::pass(api, passage, passed, call.is_streamed, request, is_given_back).await
 }
 
 fn is_given_back(name: &HeaderName) -> bool {
@@ -128,9 +94,10 @@ async fn accept(
     key: &IdempotencyKey,
     headers: &HeaderMap,
     wish: Wish,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let kind = wish.kind;
-    let submitted = submit(api, caller, key, headers, wish).await?;
+    let submitted = dialect::submit_once(api, &caller.tenant, wish, key, request).await?;
     let job = submitted.job();
     let wait = prefer::wait(headers);
     let now = api.job(job.id, Some(&caller.tenant), wait).await?;
@@ -140,25 +107,6 @@ async fn accept(
     };
     response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     Ok(marked(response, &submitted))
-}
-
-/// The job that does the same: a new one, or the one that this request made when it was sent before.
-async fn submit(
-    api: &Api,
-    caller: &Caller<Submit>,
-    key: &IdempotencyKey,
-    headers: &HeaderMap,
-    wish: Wish,
-) -> Result<Submitted, ApiError> {
-    let request = wish.labels.iter().find(|(label, _)| *label == attach::REQUEST).map(|(_, name)| name);
-    let made = match request.filter(|_| attach::is_repeated(headers) && !key.is_given()) {
-        Some(name) => attach::made(api, &caller.tenant, wish.kind, name).await?,
-        None => None,
-    };
-    match made {
-        Some(job) => Ok(Submitted::Existing(job)),
-        None => dialect::submit(api, &caller.tenant, wish, key).await,
-    }
 }
 
 /// What a job of this kind is given.

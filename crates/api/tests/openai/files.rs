@@ -183,6 +183,9 @@ async fn a_batch_is_a_job_with_the_face_of_a_batch() {
     let cancelled = server.post(&format!("{BATCHES}/{id}/cancel"), "").await.json();
     assert_eq!(cancelled["status"], "completed");
     let second = server.post(BATCHES, &batch("2h").to_string()).await.json();
+    // An SDK that got no answer asks once more, and is given the one that it made.
+    let again = call(&server, Method::POST, BATCHES, &[("x-stainless-retry-count", "1")], &batch("2h")).await.json();
+    assert_eq!(again["id"], second["id"]);
     let list = server.get(&format!("{BATCHES}?limit=1")).await.json();
     assert_eq!((&list["data"][0]["id"], &list["has_more"]), (&second["id"], &json!(true)));
     let rest = server.get(&format!("{BATCHES}?after={}", list["last_id"].as_str().unwrap())).await.json();

@@ -14,9 +14,9 @@ use super::{KIND, PREFIX, retrieve, stream};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Fields, Wish, field, fields, hex, invalid};
+use crate::dialect::{self, Fields, Request, Wish, field, fields, hex, invalid};
 use crate::jobs::{IdempotencyKey, marked};
-use crate::openai::{DOOR, attach, call};
+use crate::openai::{DOOR, call};
 use crate::problem::ApiError;
 
 /// How long a Response that is not to be stored can be read once it has ended.
@@ -47,14 +47,8 @@ pub(crate) async fn create(
         let call = call::Call { kind: Some(KIND), path: PATH, is_streamed, labels };
         return call::answer(&api, &caller, &key, &headers, &body, fields, call).await;
     }
-    let name = attach::name(caller.key_id(), PATH, body.bytes());
+    let request = Request::new(caller.key_id(), PATH, body.bytes(), &headers);
     drop(body);
-    if attach::is_repeated(&headers)
-        && !key.is_given()
-        && let Some(job) = attach::made(&api, &caller.tenant, KIND, &name).await?
-    {
-        return answer(&api, &Submitted::Existing(job), is_streamed).await;
-    }
     for own in ["background", "stream", "stream_options"] {
         fields.remove(own);
     }
@@ -62,11 +56,11 @@ pub(crate) async fn create(
     let previous = previous::resolve(&api, &caller, &mut fields).await?;
     let is_stored = field(&fields, "store", "true or false")?.unwrap_or(true);
     let mut wish = Wish::new(&api, DOOR, KIND, fields.json());
-    wish.labels = [(attach::REQUEST, name)].into_iter().chain(previous.map(|id| (PREVIOUS, id))).collect();
+    wish.labels = previous.map(|id| (PREVIOUS, id)).into_iter().collect();
     wish.priority = priority;
     wish.deadline = window.map(|window| api.engine.clock().now().after(window));
     wish.retention = (!is_stored).then_some(NOT_STORED);
-    let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
+    let submitted = dialect::submit_once(&api, &caller.tenant, wish, &key, request).await?;
     answer(&api, &submitted, is_streamed).await
 }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use super::Request;
 use crate::NotPassed;
 
 /// Calls at once that can be attached to; those beyond are made all the same, each for its own caller.
@@ -21,10 +22,10 @@ const KEPT_MAX: usize = 64;
 
 /// An upstream's answer, whole.
 #[derive(Clone, Debug)]
-pub(crate) struct Whole {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 type Told = Result<Whole, NotPassed>;
@@ -97,7 +98,7 @@ impl Calls {
 
     /// Makes a call, or waits for one of the same name that is being made, if this is the same request once more. The call
     /// goes on for a while when its caller has gone.
-    pub(super) async fn join<F>(&self, name: String, is_repeated: bool, call: F) -> Told
+    pub(super) async fn join<F>(&self, Request { name, is_repeated }: Request, call: F) -> Told
     where
         F: Future<Output = Told> + Send + 'static,
     {
