@@ -103,3 +103,28 @@ async fn what_a_call_of_minutes_cost_counts_when_it_is_known() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(gate.try_enter(1, Try::First).is_ok());
 }
+
+/// One provider says -1 of what it does not know, and of a 429 not when to come back.
+#[tokio::test]
+async fn what_an_upstream_does_not_know_of_its_limits_closes_nothing() {
+    let unknown = |reply: Reply| {
+        let names = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"];
+        let reply = names.into_iter().fold(reply, |reply, name| reply.with(name, "-1"));
+        reply.with("x-ratelimit-reset-requests", "0").with("x-ratelimit-reset-tokens", "0")
+    };
+    let limit = json!({"error": {"code": "429", "message": "slow down"}});
+    let server = Server::start(vec![unknown(Reply::json(200, &json!({}))), unknown(Reply::json(429, &limit))]).await;
+    let mut config = config(&server.url);
+    (config.requests_per_minute, config.tokens_per_minute) = (Some(100), Some(100_000));
+    let upstreams = upstreams(vec![("one", config)]);
+    let route = upstreams.routes(Protocol::Openai, "m", None).unwrap().remove(0);
+    let request = Request::post("/x", Bytes::new());
+    let answer = route.send(route.gate().try_enter(10).unwrap(), &request).await.unwrap();
+    answer.read(100).await.unwrap();
+    assert!(route.gate().free() > 0);
+    let refused = route.send(route.gate().try_enter(10).unwrap(), &request).await.err().unwrap();
+    assert_eq!((refused.status, refused.retry_after), (Some(429), None));
+    let closed = route.gate().try_enter(10).err().unwrap();
+    assert_eq!(closed.why, Why::Throttled);
+    assert!(closed.wait <= Duration::from_secs(1), "{closed:?}");
+}
