@@ -18,6 +18,7 @@ mod page;
 mod responses;
 mod served;
 mod stored;
+mod uploads;
 
 use axum::http::Method;
 
@@ -51,6 +52,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .dialect(Method::GET, "/openai/v1/files/{id}", files::retrieve)
         .dialect(Method::DELETE, "/openai/v1/files/{id}", files::delete)
         .dialect(Method::GET, "/openai/v1/files/{id}/content", files::content)
+        .dialect(Method::POST, "/openai/v1/uploads", uploads::create)
+        .dialect(Method::POST, "/openai/v1/uploads/{id}/parts", uploads::add_part)
+        .dialect(Method::POST, "/openai/v1/uploads/{id}/complete", uploads::complete)
+        .dialect(Method::POST, "/openai/v1/uploads/{id}/cancel", uploads::cancel)
         .dialect(Method::POST, "/openai/v1/batches", batches::create)
         .dialect(Method::GET, "/openai/v1/batches", batches::list)
         .dialect(Method::GET, "/openai/v1/batches/{id}", batches::retrieve)

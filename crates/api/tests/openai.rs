@@ -7,6 +7,7 @@ mod passed;
 mod responses;
 mod retries;
 mod streams;
+mod uploads;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};

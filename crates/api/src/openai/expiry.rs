@@ -1,7 +1,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dialect::invalid;
 use crate::problem::ApiError;
@@ -12,7 +12,7 @@ const SECONDS: RangeInclusive<u64> = 3_600..=30 * 24 * 3_600;
 const ANCHOR: &str = "created_at";
 
 /// How long a file is kept: `expires_after`, `output_expires_after`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ExpiresAfter {
     #[serde(default)]
     pub(super) anchor: String,

@@ -1,5 +1,6 @@
 //! Files: what batches read, and what they leave.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,7 +9,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_P
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
-use raincheck_core::{Json, ProblemType, Tenant};
+use raincheck_core::{Json, ProblemType, Tenant, Time};
 use raincheck_store::StoreError;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
@@ -24,10 +25,10 @@ use crate::query::Query;
 use crate::reply;
 
 /// The largest file, in bytes: as much as OpenAI takes.
-const BYTES_MAX: u64 = 512 << 20;
+pub(super) const BYTES_MAX: u64 = 512 << 20;
 /// A file's name and purpose, in bytes.
-const NAME_MAX: usize = 512;
-const PURPOSE_MAX: usize = 64;
+pub(super) const NAME_MAX: usize = 512;
+pub(super) const PURPOSE_MAX: usize = 64;
 /// Files on a page, unless asked otherwise, and at most.
 const PAGE_MAX: usize = 10_000;
 /// How much of a file is read at once.
@@ -70,7 +71,7 @@ pub(crate) async fn upload(
             other => return Err(invalid(other, "there are the parts purpose, file and expires_after")),
         }
     }
-    let purpose = purpose.filter(|purpose| !purpose.is_empty());
+    let purpose = purpose.filter(|purpose| !purpose.is_empty() && !is_hidden(purpose));
     let purpose = purpose.ok_or_else(|| invalid("purpose", "say what the file is for in the part purpose"))?;
     let mut file = upload.ok_or_else(|| invalid("file", "send the file in the part file"))?;
     file.describe(filename, purpose);
@@ -92,7 +93,7 @@ pub(crate) async fn list(
     let files = blobs(&api)?.list(&caller.tenant);
     let now = api.engine.clock().now();
     let is_wanted = |file: &&Arc<About>| purpose.as_ref().is_none_or(|purpose| file.purpose == *purpose);
-    let files = files.iter().filter(|file| !file.is_expired(now)).filter(is_wanted);
+    let files = files.iter().filter(|file| is_shown(file, now)).filter(is_wanted);
     let items = files.map(|file| (file.id.to_string(), Json::from(object(file)))).collect();
     Ok(Page::of(items, &wanted).reply())
 }
@@ -113,8 +114,7 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let about = found(&api, &caller.tenant, &id)?;
-    let removed = blobs(&api)?.remove(&caller.tenant, &about.id).await;
-    if !removed.map_err(|error| refused(UploadError::Io(error)))? {
+    if !blobs(&api)?.remove(&caller.tenant, &about.id).await.map_err(broken)? {
         return Err(no_such_file(&id));
     }
     Ok(reply::json(StatusCode::OK, &json!({ "id": id, "object": "file", "deleted": true })))
@@ -128,8 +128,8 @@ pub(crate) async fn content(
 ) -> Result<Response, ApiError> {
     let about = found(&api, &caller.tenant, &id)?;
     let file = blobs(&api)?.read(&about).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => no_such_file(&id),
-        _ => refused(UploadError::Io(error)),
+        io::ErrorKind::NotFound => no_such_file(&id),
+        _ => broken(error),
     })?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
@@ -154,14 +154,23 @@ pub(super) fn found(api: &Api, tenant: &Tenant, id: &str) -> Result<Arc<About>, 
         Some(file) => blobs(api)?.get(tenant, &file),
         None => None,
     };
-    file.filter(|file| !file.is_expired(api.engine.clock().now())).ok_or_else(|| no_such_file(id))
+    file.filter(|file| is_shown(file, api.engine.clock().now())).ok_or_else(|| no_such_file(id))
+}
+
+/// Whether files for this are none of those that their owner sees: pieces of what will be one.
+pub(super) fn is_hidden(purpose: &str) -> bool {
+    purpose.starts_with('.')
+}
+
+fn is_shown(file: &About, now: Time) -> bool {
+    !is_hidden(&file.purpose) && !file.is_expired(now)
 }
 
 fn no_such_file(id: &str) -> ApiError {
     ApiError::new(ProblemType::NOT_FOUND, format!("No such File object: {id}"))
 }
 
-fn refused(error: UploadError) -> ApiError {
+pub(super) fn refused(error: UploadError) -> ApiError {
     match error {
         UploadError::TooLarge(max) => {
             ApiError::new(ProblemType::BODY_TOO_LARGE, format!("a file may have {max} bytes"))
@@ -169,7 +178,7 @@ fn refused(error: UploadError) -> ApiError {
         UploadError::TooMany(max) => {
             ApiError::new(ProblemType::INVALID_REQUEST, format!("you may have {max} files; delete some"))
         }
-        UploadError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => StoreError::Full.into(),
+        UploadError::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full.into(),
         UploadError::Io(error) => {
             tracing::error!(%error, "a file could not be kept");
             ApiError::new(ProblemType::INTERNAL, "the file could not be kept; the server's log says more")
@@ -177,7 +186,12 @@ fn refused(error: UploadError) -> ApiError {
     }
 }
 
-fn object(about: &About) -> Value {
+/// A file that cannot be read or removed.
+pub(super) fn broken(error: io::Error) -> ApiError {
+    refused(UploadError::Io(error))
+}
+
+pub(super) fn object(about: &About) -> Value {
     json!({
         "id": about.id,
         "object": "file",

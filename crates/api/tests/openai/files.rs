@@ -11,9 +11,9 @@ use crate::support::{Reply, Server};
 
 const FILES: &str = "/openai/v1/files";
 const BATCHES: &str = "/openai/v1/batches";
-const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=X");
+pub(super) const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=X");
 
-async fn server(keyless: bool) -> (Server, TempDir) {
+pub(super) async fn server(keyless: bool) -> (Server, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let files = Some(Blobs::open(directory.path().join("uploads")).unwrap());
     let doors = Doors { files, ..Doors::default() };
@@ -28,7 +28,7 @@ fn form(purpose: &str, content: &str) -> String {
     )
 }
 
-async fn upload(server: &Server, headers: &[(&str, &str)], content: &str) -> Reply {
+pub(super) async fn upload(server: &Server, headers: &[(&str, &str)], content: &str) -> Reply {
     let headers: Vec<(&str, &str)> = headers.iter().copied().chain([FORM]).collect();
     server.call(Method::POST, FILES, &headers, &form("batch", content)).await
 }

@@ -119,6 +119,18 @@ const cases = {
     assert((await client.files.delete(file.id)).deleted);
   },
 
+  async uploads() {
+    const upload = await client.uploads.create({ bytes: 6, filename: 'a.txt', mime_type: 'text/plain', purpose: 'user_data' });
+    const parts = [];
+    for (const text of ['abc', 'def']) {
+      const data = await OpenAI.toFile(Buffer.from(text));
+      parts.push((await client.uploads.parts.create(upload.id, { data })).id);
+    }
+    const { file, status } = await client.uploads.complete(upload.id, { part_ids: parts });
+    assert.equal(status, 'completed');
+    assert.equal(await (await client.files.content(file.id)).text(), 'abcdef');
+  },
+
   async statuses() {
     const kinds = {
       400: OpenAI.BadRequestError, 401: OpenAI.AuthenticationError, 403: OpenAI.PermissionDeniedError,

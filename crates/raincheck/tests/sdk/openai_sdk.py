@@ -284,6 +284,19 @@ def files_in_calls():
         raise AssertionError("it was taken")
 
 
+def uploads():
+    content = b"0123456789" * 1_000
+    upload = client.uploads.upload_file_chunked(
+        file=content, filename="a.txt", bytes=len(content), mime_type="text/plain", purpose="user_data", part_size=4_096
+    )
+    assert upload.status == "completed" and upload.file.bytes == len(content), upload
+    assert client.files.content(upload.file.id).read() == content
+    upload = client.uploads.create(bytes=3, filename="b.txt", mime_type="text/plain", purpose="user_data")
+    part = client.uploads.parts.create(upload.id, data=b"abc")
+    assert part.upload_id == upload.id and client.uploads.cancel(upload.id).status == "cancelled", part
+    refused(openai.NotFoundError, lambda: client.uploads.complete(upload.id, part_ids=[part.id]))
+
+
 def errors():
     wrong = {"model": "quick", "input": "x", "background": True, "store": "maybe"}
     refused(openai.BadRequestError, lambda: client.responses.create(**wrong), param="store")
@@ -321,6 +334,7 @@ for case in (
     broken_in_the_middle,
     files_and_batches,
     files_in_calls,
+    uploads,
     errors,
 ):
     case()
