@@ -263,6 +263,9 @@ async fn a_message_is_passed_through_as_it_is() {
     let counted = server.post("/anthropic/v1/messages/count_tokens", &asks("hello")).await;
     assert_eq!(counted.status, StatusCode::OK);
     assert_eq!(upstream.0.lock().unwrap()[1].path, "v1/messages/count_tokens");
+    // Which of two models would the upstream take?
+    let twice = server.post("/anthropic/v1/messages", r#"{"model": "hello", "model": "dear"}"#).await;
+    assert_eq!((twice.status, upstream.0.lock().unwrap().len()), (StatusCode::BAD_REQUEST, 2));
     // An upstream that the body names is called, and not told of it.
     server.post("/anthropic/v1/messages", r#"{"model": "hello", "upstream": "two", "temperature": 1.10}"#).await;
     let sent = upstream.0.lock().unwrap()[2].clone();

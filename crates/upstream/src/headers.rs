@@ -24,7 +24,10 @@ pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> (Option<Left>, Opti
         let anthropic = ["limit", "remaining", "reset"].map(|field| format!("anthropic-ratelimit-{what}-{field}"));
         left(headers, &openai, now).or_else(|| left(headers, &anthropic, now))
     };
-    (of("requests"), of("tokens"))
+    // Where tokens in and out are counted apart, what is left of the scarcer of them; neither's limit is that of all tokens.
+    let scarcer = || [of("input-tokens"), of("output-tokens")].into_iter().flatten().min_by_key(|left| left.remaining);
+    let apart = || scarcer().map(|left| Left { limit: None, ..left });
+    (of("requests"), of("tokens").or_else(apart))
 }
 
 fn left(headers: &HeaderMap, [limit, remaining, reset]: &[String; 3], now: Timestamp) -> Option<Left> {
@@ -126,6 +129,20 @@ mod tests {
             ("anthropic-ratelimit-requests-reset", "2026-11-24T10:00:20Z"),
         ]);
         assert_eq!(limits(&anthropic, now()), (left(None, 0, 20_000), None));
+        let apart = headers(&[
+            ("anthropic-ratelimit-input-tokens-remaining", "5000"),
+            ("anthropic-ratelimit-input-tokens-reset", "2026-11-24T10:00:20Z"),
+            ("anthropic-ratelimit-output-tokens-remaining", "70"),
+            ("anthropic-ratelimit-output-tokens-reset", "2026-11-24T10:00:05Z"),
+        ]);
+        assert_eq!(limits(&apart, now()), (None, left(None, 70, 5_000)));
+        let most_restrictive = headers(&[
+            ("anthropic-ratelimit-tokens-remaining", "9"),
+            ("anthropic-ratelimit-tokens-reset", "2026-11-24T10:00:05Z"),
+            ("anthropic-ratelimit-output-tokens-remaining", "7"),
+            ("anthropic-ratelimit-output-tokens-reset", "2026-11-24T10:00:05Z"),
+        ]);
+        assert_eq!(limits(&most_restrictive, now()), (None, left(None, 9, 5_000)));
         let azure = headers(&[("x-ratelimit-remaining-requests", "-1"), ("x-ratelimit-reset-requests", "0")]);
         assert_eq!(limits(&azure, now()), (None, None));
     }

@@ -5,11 +5,15 @@ use super::Fields;
 use crate::body::JsonBody;
 use crate::problem::ApiError;
 
-/// The fields of a request's body.
+/// The fields of a request's body. None stands there twice, or the upstream might read another `model` than was read here.
 pub(crate) fn fields(body: &JsonBody) -> Result<Fields, ApiError> {
     let json = body.parse_json()?;
-    Fields::of(json.as_str())
-        .ok_or_else(|| ApiError::new(ProblemType::INVALID_REQUEST, "the body should be a JSON object"))
+    let fields = Fields::of(json.as_str())
+        .ok_or_else(|| ApiError::new(ProblemType::INVALID_REQUEST, "the body should be a JSON object"))?;
+    match fields.repeated() {
+        Some(name) => Err(invalid(name, format!("{name} is given twice"))),
+        None => Ok(fields),
+    }
 }
 
 /// A field as `T`; `None` if it is left out or null.

@@ -28,6 +28,13 @@ impl Fields {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    /// A name that stands there more than once: readers differ in which of its values they take.
+    pub(crate) fn repeated(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+
     /// Puts a value in the place of a field, or behind the others if there is no such field.
     pub(crate) fn set(&mut self, name: &str, value: &Json) {
         let Ok(value) = RawValue::from_string(value.as_str().to_owned()) else { return };
@@ -102,5 +109,7 @@ mod tests {
         fields.set("new", &Json::null());
         assert_eq!(fields.json().as_str(), r#"{"z":1.10,"id":"ours","a":[ 1 ],"new":null}"#);
         assert!(Fields::of("[1]").is_none());
+        assert_eq!(fields.repeated(), None);
+        assert_eq!(Fields::of(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap().repeated(), Some("b"));
     }
 }

@@ -148,6 +148,9 @@ async fn an_upstream_that_the_body_names_is_called_and_not_told_of_it() {
         server.post(path, named).await;
         assert_eq!(upstream.last(), (Some("two".into()), r#"{"model":"m","temperature":0.10}"#.into()), "{path}");
     }
+    // Which of two models would the upstream take?
+    let reply = server.post(CHAT, r#"{ "model": "m", "messages": [], "model": "dear" }"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("model")));
     let reply = server.post(CHAT, r#"{ "model": "m", "upstream": 2 }"#).await;
     assert_eq!((reply.status, &reply.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("upstream")));
 }
