@@ -9,6 +9,9 @@ use raincheck_blob::Blobs;
 use raincheck_core::Problem;
 use raincheck_upstream::{GateStatus, Messenger, UpstreamStatus};
 
+use crate::dialect::picked;
+use crate::problem::ApiError;
+
 mod upstreams;
 
 /// What the doors that speak other APIs' dialects lead to.
@@ -98,9 +101,9 @@ impl NotPassed {
         Self { problem, retry_after: None, headers: HeaderMap::new() }
     }
 
-    /// With only those of the upstream's headers that the dialect gives back.
-    pub(crate) fn giving_back(mut self, is_given_back: impl Fn(&HeaderName) -> bool) -> Self {
-        self.headers = crate::dialect::picked(&self.headers, is_given_back);
-        self
+    /// As a client is told it, with those of the upstream's headers that the dialect gives back.
+    pub(crate) fn giving_back(self, is_given_back: impl Fn(&HeaderName) -> bool) -> ApiError {
+        let headers = picked(&self.headers, is_given_back);
+        ApiError::from(self).with_headers(headers)
     }
 }

@@ -46,7 +46,7 @@ struct Told {
     retry_after: Option<Duration>,
     /// The wait is an upstream's own word, and is told as it was said.
     is_exact: bool,
-    /// Headers of the upstream's that are given back.
+    /// Headers of an upstream's that are given back.
     headers: HeaderMap,
     job: Option<JobId>,
 }
@@ -130,6 +130,12 @@ impl ApiError {
         Self(Box::new(Told { job: Some(job), ..told }))
     }
 
+    /// With headers of an upstream's.
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.0.headers = headers;
+        self
+    }
+
     /// Says when to come back.
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
@@ -206,7 +212,7 @@ impl From<NotPassed> for ApiError {
         let is_exact = failure.problem.upstream_status.is_some();
         let mut error = Self::from(failure.problem);
         error.0.retry_after = failure.retry_after.or(error.0.retry_after);
-        (error.0.is_exact, error.0.headers) = (is_exact, failure.headers);
+        error.0.is_exact = is_exact;
         error
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::Request;
-use crate::NotPassed;
+use crate::problem::ApiError;
 
 /// Calls at once that can be attached to; those beyond are made all the same, each for its own caller.
 const LIVE_MAX: usize = 4_096;
@@ -28,7 +28,7 @@ pub(super) struct Whole {
     pub(super) body: Bytes,
 }
 
-type Told = Result<Whole, NotPassed>;
+type Told = Result<Whole, ApiError>;
 
 /// The calls that are under way for somebody who waits. An SDK that lost its connection and asks again is given the call that
 /// is being made already, instead of paying for a second.
@@ -166,6 +166,6 @@ impl Calls {
 }
 
 /// The task that made the call has ended without an answer, which it does not.
-fn gone() -> NotPassed {
-    NotPassed::new(raincheck_core::Problem::new(raincheck_core::ProblemType::INTERNAL, "the call was given up"))
+fn gone() -> ApiError {
+    ApiError::new(raincheck_core::ProblemType::INTERNAL, "the call was given up")
 }

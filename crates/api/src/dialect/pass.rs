@@ -10,7 +10,7 @@ use super::live::Whole;
 use super::{Request, passed_on, picked};
 use crate::api::Api;
 use crate::problem::ApiError;
-use crate::{NotPassed, Passage, Passed, PassedBody};
+use crate::{Passage, Passed, PassedBody};
 
 /// An answer that is one object may have so many bytes.
 const BYTES_MAX: usize = 64 << 20;
@@ -42,11 +42,11 @@ pub(crate) async fn pass(
 }
 
 /// The whole answer, for whoever still waits when it is there.
-async fn whole(passage: &dyn Passage, call: Passed, is_given_back: GivenBack) -> Result<Whole, NotPassed> {
+async fn whole(passage: &dyn Passage, call: Passed, is_given_back: GivenBack) -> Result<Whole, ApiError> {
     let answer = passage.pass(call).await.map_err(|refusal| refusal.giving_back(is_given_back))?;
     let (parts, mut pieces): (_, PassedBody) = answer.into_parts();
     let broken =
-        |detail: String| NotPassed::new(Problem::new(ProblemType::UPSTREAM_FAILED, detail).of_upstream(502, None));
+        |detail: String| ApiError::from(Problem::new(ProblemType::UPSTREAM_FAILED, detail).of_upstream(502, None));
     let mut body = Vec::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| broken(error.to_string()))?;

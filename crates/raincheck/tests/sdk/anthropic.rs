@@ -5,6 +5,7 @@ use crate::support::{Place, Server};
 
 /// What the simulator does: models that are named after what goes wrong with them.
 const SIMULATED: &str = r#"{"faults": [
+    {"fault": {"kind": "overloaded"}, "model": "overloaded-once", "calls": 1},
     {"fault": {"kind": "overloaded", "retry_after": "seconds", "wait_ms": 1000}, "model": "overloaded"},
     {"fault": {"kind": "status", "status": 413}, "model": "status-413"},
     {"fault": {"kind": "error_mid"}, "model": "error-mid"},

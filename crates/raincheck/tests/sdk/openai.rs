@@ -22,6 +22,7 @@ const SIMULATED: &str = r#"{
         {"fault": {"kind": "status", "status": 409}, "model": "status-409"},
         {"fault": {"kind": "status", "status": 422}, "model": "status-422"},
         {"fault": {"kind": "status", "status": 500}, "model": "status-500"},
+        {"fault": {"kind": "rate_limited", "retry_after": "ms", "wait_ms": 200}, "model": "throttled", "calls": 2},
         {"fault": {"kind": "insufficient_quota", "retry_after": "seconds", "wait_ms": 1000}, "model": "quota-1"},
         {"fault": {"kind": "insufficient_quota", "retry_after": "seconds", "wait_ms": 61000}, "model": "quota-61"},
         {"fault": {"kind": "insufficient_quota", "retry_after": "date", "wait_ms": 130000}, "model": "quota-130"},

@@ -1,9 +1,9 @@
 """The documented calls of OpenAI's SDK for Python, with only OPENAI_BASE_URL and OPENAI_API_KEY changed.
 
 Behind the server the simulator has the models `quick`; `slow`, which takes some seconds; `cut`, whose first answer ends in the
-middle; and `refused`. A second upstream, `faulty`, takes all others: `status-N`, which is refused with that status; `quota-N`, whose
-account is empty, and which is to be asked again in N seconds; `error-mid` and `reset-mid`, which break in the middle; and `silent`,
-which says nothing for longer than a stream is without a sign of life.
+middle; and `refused`. A second upstream, `faulty`, takes all others: `status-N`, which is refused with that status; `throttled`,
+which has reached its limit at first; `quota-N`, whose account is empty, and which is to be asked again in N seconds; `error-mid`
+and `reset-mid`, which break in the middle; and `silent`, which says nothing for longer than a stream is without a sign of life.
 """
 
 import io
@@ -198,6 +198,8 @@ def waits():
         error = refused(openai.RateLimitError, lambda: chatted(f"quota-{said}", by=patient))
         assert error.response.headers["retry-after"] == told and error.code == "insufficient_quota", error
     assert time.monotonic() - began < 5, "nobody is to wait for an account to be filled"
+    # What passes is waited for by the server, and the client, which tries nothing again, hears nothing of it.
+    assert chatted("throttled").choices[0].message.content
 
 
 def broken_in_the_middle():
