@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: measures what is shipped. What is measured and how is told by the crate raincheck-bench.
 
 use crate::run::{Failure, command, run};
-use crate::{place, python};
+use crate::{place, python, rivals};
 
-const BENCHMARKS: [&str; 7] = ["store", "accept", "run", "follow", "outage", "scan", "recovery"];
+const BENCHMARKS: [&str; 8] = ["store", "accept", "run", "follow", "gateway", "outage", "scan", "recovery"];
 
 /// Builds the server and the benchmarks in the shipped profile and runs the one named first in `args`, or all.
 pub(crate) fn bench(args: &[String]) -> Result<(), Failure> {
@@ -30,6 +30,10 @@ fn measure(benchmark: &str, args: &[String]) -> Result<(), Failure> {
     // The scan is measured beside soundfile and pyloudnorm in the same run.
     if benchmark == "scan" {
         bench.env(python::VARIABLE, python::prepare()?);
+    }
+    // The gateway is measured beside others.
+    if benchmark == "gateway" {
+        bench.envs(rivals::prepare());
     }
     run(&mut bench, &format!("the benchmark {benchmark} failed"))
 }

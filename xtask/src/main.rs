@@ -9,6 +9,7 @@ mod lint;
 mod packages;
 mod place;
 mod python;
+mod rivals;
 mod run;
 mod sdks;
 mod test;
@@ -29,7 +30,7 @@ Usage: cargo xtask CHORE
         With nextest arguments the doc tests are left out: cargo xtask test -p raincheck-core retry
         --without-packages   do not stop when Debian packages are missing and may not be installed; the tests that
                              need them will fail
-  bench store|accept|run|follow|outage|scan|recovery|all [--quick] [ARGUMENTS]
+  bench store|accept|run|follow|gateway|outage|scan|recovery|all [--quick] [ARGUMENTS]
         build the shipped profile and measure; the figures of docs/performance.md
   lint [fmt|clippy|deny]
         format, clippy, and cargo-deny (advisories, licences, bans, sources); all three without a name

@@ -31,6 +31,17 @@ impl Figures {
         median(own.iter().zip(others).map(|(own, other)| own / other).collect())
     }
 
+    /// As [`Figures::ratio`], the difference.
+    pub(crate) fn difference(&self, name: &str, other: &Self) -> f64 {
+        let (Some(own), Some(others)) = (self.0.get(name), other.0.get(name)) else { return f64::NAN };
+        median(own.iter().zip(others).map(|(own, other)| own - other).collect())
+    }
+
+    /// All that was measured together.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        self.0.get(name).into_iter().flatten().sum()
+    }
+
     /// Everything, as JSON: each measurement, not only the medians.
     pub(crate) fn json(&self) -> Value {
         json!(self.0)
@@ -73,5 +84,7 @@ mod tests {
         };
         assert_eq!(figures(&[10.0, 2.0, 40.0]).ratio("x", &figures(&[20.0, 4.0, 20.0])), 0.5);
         assert!(figures(&[1.0]).ratio("y", &figures(&[1.0])).is_nan());
+        assert_eq!(figures(&[10.0, 2.0, 40.0]).difference("x", &figures(&[20.0, 4.0, 20.0])), -2.0);
+        assert_eq!(figures(&[10.0, 2.0, 40.0]).sum("x"), 52.0);
     }
 }

@@ -90,9 +90,14 @@ impl Tally {
         counted.complaint.get_or_insert_with(|| format!("{status} {}", String::from_utf8_lossy(body)));
     }
 
+    /// What was counted, whatever was answered.
+    pub(crate) fn all(&self) -> Counted {
+        self.lock().clone()
+    }
+
     /// What was counted. An error if there were answers that nobody wanted.
     pub(crate) fn counted(&self) -> Fallible<Counted> {
-        let counted = self.lock().clone();
+        let counted = self.all();
         match &counted.complaint {
             Some(complaint) => Err(format!("{} requests were refused, the first: {complaint}", counted.bad).into()),
             None => Ok(counted),

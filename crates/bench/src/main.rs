@@ -6,19 +6,23 @@
 //! beside it, and as one line of JSON. It measures; it passes no judgement by its exit status.
 //!
 //! ```text
-//! accept ┐                                      ┌─► closed (as fast as it goes)
-//! run    ├─► server (starts it) ─► http, jobs ──┤
-//! follow │                                      └─► paced (at a fixed rate)
-//! outage │
-//! recovery ┘                        figures (medians) ─► report
+//! accept   ┐                                      ┌─► closed (as fast as it goes)
+//! run      │                                      │
+//! follow   │                                      │
+//! gateway  ├─► server (starts it) ─► http, jobs ──┤
+//! outage   │                                      │
+//! recovery ┘                                      └─► paced (at a fixed rate)
+//!                                    figures (medians) ─► report
 //! ```
 
 mod accept;
 mod closed;
+mod cores;
 mod crowd;
 mod failure;
 mod figures;
 mod follow;
+mod gateway;
 mod http;
 mod jobs;
 mod load;
@@ -65,6 +69,7 @@ fn dispatch(args: &[&str]) -> Fallible<()> {
         ["run", flags @ ..] => run::bench(Plan::read(flags)?),
         ["follow", flags @ ..] => follow::bench(Plan::read(flags)?),
         ["outage", drills @ ..] => outage::bench(drills),
+        ["gateway", flags @ ..] => gateway::bench(Plan::read(flags)?),
         ["recovery", flags @ ..] => recovery::bench(Plan::read(flags)?),
         ["scan", flags @ ..] => scan::bench(Plan::read(flags)?),
         // Parts of benchmarks that are processes of their own.
@@ -72,7 +77,7 @@ fn dispatch(args: &[&str]) -> Fallible<()> {
         ["crowd", rest @ ..] => crowd::join(rest),
         ["rescan", rest @ ..] => scan::rescan(rest),
         _ => {
-            Err("which benchmark? one of store, accept, run, follow, outage, scan, recovery; --quick for a first look"
+            Err("which benchmark? one of store, accept, run, follow, gateway, outage, scan, recovery; --quick for a first look"
                 .into())
         }
     }

@@ -26,6 +26,24 @@ pub(crate) fn open_files(pid: u32) -> Fallible<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
+/// A process and all that it started, as far as they still run.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = family.get(next) {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let children = threads.filter_map(|thread| read_to_string(thread.path().join("children")).ok());
+        let children: Vec<u32> = children.flat_map(|pids| pids_of(&pids)).collect();
+        family.extend(children);
+        next += 1;
+    }
+    family
+}
+
+fn pids_of(text: &str) -> Vec<u32> {
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// How many files a process may have open, and nobody can raise that.
 pub(crate) fn open_files_max() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

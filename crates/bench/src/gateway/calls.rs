@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::closed::Wanted;
+use crate::failure::Fallible;
+use crate::http::{Answer, get, post};
+use crate::jobs::told;
+use crate::load::Requests;
+use crate::server::Server;
+
+/// What is asked for in every call: about a page of text.
+const PROMPT: &str =
+    "It rained in the night, and the road to the harbour was still wet when the first carts came down. ";
+const PROMPTS: usize = 10;
+/// How many tokens are to be answered.
+const TOKENS: u32 = 32;
+
+/// How an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// As one object.
+    Whole,
+    /// Token by token.
+    Streamed,
+}
+
+impl Mode {
+    /// Whether this is an answer of the simulator's, to its end.
+    pub(crate) fn is_whole_answer(self, answer: &Answer<'_>) -> bool {
+        let (kind, end): (&[u8], &[u8]) = match self {
+            Self::Whole => (b"\"chat.completion\"", b"}"),
+            Self::Streamed => (b"\"chat.completion.chunk\"", b"data: [DONE]"),
+        };
+        let holds = |part: &[u8]| answer.body.windows(part.len()).any(|window| window == part);
+        answer.status == 200 && answer.body.trim_ascii_end().ends_with(end) && holds(kind)
+    }
+
+    pub(crate) fn wanted(self) -> Wanted {
+        Arc::new(move |answer| self.is_whole_answer(answer))
+    }
+}
+
+/// Requests for chat completions, each with another text.
+pub(crate) fn requests(path: &str, headers: &str, mode: Mode) -> Requests {
+    let (path, headers) = (path.to_owned(), headers.to_owned());
+    Arc::new(move |number, bytes| {
+        let text = format!("Number {number}. {}", PROMPT.repeat(PROMPTS));
+        let messages =
+            json!([{"role": "system", "content": "Answer in a sentence."}, {"role": "user", "content": text}]);
+        let mut body = json!({"model": "gpt-sim", "max_tokens": TOKENS, "messages": messages});
+        if mode == Mode::Streamed {
+            body["stream"] = true.into();
+        }
+        *bytes = post(&path, &headers, &body.to_string());
+    })
+}
+
+/// How many calls the simulator has served to their end.
+pub(crate) async fn served(simulator: &Server) -> Fallible<f64> {
+    let ledger: Value = serde_json::from_slice(&told(simulator.address, &get("/sim/ledger", "")).await?)?;
+    ledger["total"]["completed"].as_f64().ok_or_else(|| "a ledger without a total".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn only_a_whole_answer_is_one() {
+        let is_one = |mode: Mode, status, body: &str| {
+            mode.is_whole_answer(&Answer { status, body: body.as_bytes(), begun: Instant::now() })
+        };
+        let whole = r#"{"object": "chat.completion", "choices": []}"#;
+        assert!(is_one(Mode::Whole, 200, whole) && !is_one(Mode::Whole, 500, whole));
+        assert!(!is_one(Mode::Whole, 200, &whole[..20]) && !is_one(Mode::Whole, 200, r#"{"error": {}}"#));
+        let stream = "data: {\"object\":\"chat.completion.chunk\"}\n\ndata: [DONE]\n\n";
+        assert!(is_one(Mode::Streamed, 200, stream) && !is_one(Mode::Streamed, 200, &stream[..40]));
+        assert!(!is_one(Mode::Streamed, 200, "data: {\"error\": {}}\n\ndata: [DONE]\n\n"));
+    }
+
+    #[test]
+    fn a_request_says_how_its_answer_is_to_come() {
+        let body = |mode| {
+            let mut bytes = Vec::new();
+            requests("/v1/chat/completions", "x-a: b\r\n", mode)(7, &mut bytes);
+            let text = String::from_utf8(bytes).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n") && head.contains("\r\nx-a: b\r\n"));
+            serde_json::from_str::<Value>(body).unwrap()
+        };
+        assert_eq!((&body(Mode::Whole)["stream"], &body(Mode::Streamed)["stream"]), (&Value::Null, &json!(true)));
+    }
+}

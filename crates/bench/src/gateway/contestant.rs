@@ -1,0 +1,126 @@
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::calls::{self, Mode};
+use crate::failure::Fallible;
+use crate::figures::Figures;
+use crate::http::Connection;
+use crate::load::{Counted, Requests};
+use crate::server::Server;
+
+/// Where the simulator speaks OpenAI's dialect.
+const SIMULATED: &str = "/openai/v1";
+/// As many calls at once as no load makes: the adaptive limit begins with 4 and finds out how many a provider takes, which is
+/// not what is measured.
+const CONCURRENCY: usize = 1_024;
+/// Calls before anything is measured, in either mode.
+const WARM_UP: u64 = 50;
+
+/// One of the ways to the simulator, and what was measured of it.
+pub(crate) struct Contestant {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) figures: Figures,
+    /// Its processes; `None` for no gateway at all.
+    server: Option<Server>,
+    path: String,
+    headers: String,
+}
+
+/// The simulator's base address, as a provider's.
+pub(crate) fn base_url(simulator: &Server) -> String {
+    format!("http://{}{SIMULATED}", simulator.address)
+}
+
+impl Contestant {
+    pub(crate) fn new(name: &str, server: Server, path: &str, headers: &str) -> Self {
+        let (address, server) = (server.address, Some(server));
+        let figures = Figures::default();
+        Self { name: name.to_owned(), address, figures, server, path: path.to_owned(), headers: headers.to_owned() }
+    }
+
+    /// The simulator itself.
+    pub(crate) fn direct(simulator: &Server) -> Self {
+        Self {
+            name: "direct".to_owned(),
+            address: simulator.address,
+            figures: Figures::default(),
+            server: None,
+            path: format!("{SIMULATED}/chat/completions"),
+            headers: "authorization: Bearer sk-bench\r\n".to_owned(),
+        }
+    }
+
+    /// `raincheck serve`, on a data directory of its own.
+    pub(crate) async fn raincheck(simulator: &Server, scratch: &Path) -> Fallible<Self> {
+        let config = scratch.join("raincheck.toml");
+        let text = format!(
+            "[upstream.simulator]\nprotocol = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-bench\"\nconcurrency = {CONCURRENCY}\n",
+            base_url(simulator)
+        );
+        std::fs::write(&config, text)?;
+        let data = scratch.join("data");
+        let key = format!("authorization: Bearer {}\r\n", Server::key(&data).await?);
+        let server = Server::start_configured(&data, &config).await?;
+        Ok(Self::new("Raincheck", server, "/openai/v1/chat/completions", &key))
+    }
+
+    pub(crate) fn requests(&self, mode: Mode) -> Requests {
+        calls::requests(&self.path, &self.headers, mode)
+    }
+
+    /// Makes a few calls, so that all is loaded and connected.
+    pub(crate) async fn warm_up(&self) -> Fallible<()> {
+        let mut connection = Connection::open(self.address).await?;
+        let mut request = Vec::new();
+        for mode in [Mode::Whole, Mode::Streamed] {
+            for number in 0..WARM_UP {
+                self.requests(mode)(number, &mut request);
+                let answer = connection.ask(&request).await?;
+                if !mode.is_whole_answer(&answer) {
+                    let body = String::from_utf8_lossy(answer.body);
+                    return Err(format!("{} answered {}: {body}", self.name, answer.status).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a gateway; none is computed where there is none.
+    pub(crate) fn cpu_seconds(&self) -> Fallible<f64> {
+        self.server.as_ref().map_or(Ok(0.0), Server::cpu_seconds)
+    }
+
+    /// Of a gateway; not a number where there is none.
+    pub(crate) fn resident_bytes(&self) -> Fallible<f64> {
+        self.server.as_ref().map_or(Ok(f64::NAN), Server::resident_bytes)
+    }
+
+    /// When answers began, and when they had ended.
+    pub(crate) fn add_latency(&mut self, mode: Mode, begins: &Counted, ends: &Counted) {
+        let names = match mode {
+            Mode::Whole => ["whole_p50_us", "whole_p99_us", "", ""],
+            Mode::Streamed => ["streamed_p50_us", "streamed_p99_us", "first_p50_us", "first_p99_us"],
+        };
+        let values = [ends.quantile(0.5), ends.quantile(0.99), begins.quantile(0.5), begins.quantile(0.99)];
+        for (name, value) in names.into_iter().zip(values).filter(|(name, _)| !name.is_empty()) {
+            self.figures.add(name, value);
+        }
+    }
+
+    /// What a load came to, and how long was computed for it in how long.
+    #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^52 calls")]
+    pub(crate) fn add_load(&mut self, name: &'static str, counted: &Counted, (cpu, wall): (f64, f64)) {
+        self.figures.add(name, counted.rate());
+        self.figures.add("bad", counted.bad as f64);
+        self.figures.add("cores", cpu / wall);
+        if name == "whole_16" {
+            self.figures.add("cpu_us", cpu * 1e6 / counted.good.max(1) as f64);
+            self.figures.add("whole_16_p50_us", counted.quantile(0.5));
+            self.figures.add("whole_16_p99_us", counted.quantile(0.99));
+        }
+        if let Some(complaint) = &counted.complaint {
+            eprintln!("gateway: {}, {name}: {} calls failed, the first: {complaint}", self.name, counted.bad);
+        }
+    }
+}
