@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use raincheck_core::gate::{Fault, Sign};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::estimate::Count;
@@ -119,10 +118,8 @@ impl Metered {
 
     fn end(&mut self) {
         self.is_over = true;
-        if let Tap::Object(bytes) = &self.tap
-            && let Ok(value) = serde_json::from_slice::<Value>(bytes)
-        {
-            self.usage = Usage::read(&value);
+        if let Tap::Object(bytes) = &self.tap {
+            self.usage = Usage::of_object(bytes);
         }
         let is_cut_short = matches!(self.tap, Tap::Stream { is_whole: false, .. });
         let sign = if is_cut_short { Sign::Bad } else { Sign::Good };
@@ -135,7 +132,7 @@ impl Metered {
         match &mut self.tap {
             Tap::Stream { frames, is_whole } => match frames.feed(data) {
                 Ok(found) => {
-                    *is_whole |= found.iter().any(says_that_it_is_all);
+                    *is_whole = *is_whole || found.iter().any(says_that_it_is_all);
                     // Most events say nothing of it, and are not parsed for that.
                     for frame in found.iter().filter(|frame| frame.data.contains("\"usage\"")) {
                         if let Some(usage) = serde_json::from_str(&frame.data).ok().as_ref().and_then(Usage::read) {
@@ -163,8 +160,9 @@ impl Metered {
 fn says_that_it_is_all(frame: &Frame) -> bool {
     const LAST: [&str; 5] = ["response.completed", "response.incomplete", "response.failed", "message_stop", "error"];
     let is_last = |name: &str| LAST.contains(&name);
+    let mut types = frame.data.split("\"type\":\"").skip(1).filter_map(|rest| rest.split('"').next());
     frame.data == "[DONE]"
         || frame.event.as_deref().is_some_and(is_last)
         || frame.data.contains("\"finish_reason\":\"")
-        || LAST.iter().any(|name| frame.data.contains(&format!("\"type\":\"{name}\"")))
+        || types.any(is_last)
 }

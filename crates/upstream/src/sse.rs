@@ -33,15 +33,29 @@ impl Frames {
     ///
     /// # Errors
     /// If one is too long.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, FramesError> {
+    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, FramesError> {
         let mut frames = Vec::new();
-        for byte in bytes {
-            let second_half = std::mem::replace(&mut self.after_carriage_return, *byte == b'\r') && *byte == b'\n';
-            match byte {
-                _ if second_half => {}
-                b'\r' | b'\n' => frames.extend(self.end_line()?),
-                _ if self.line.len() == LENGTH_MAX => return Err(FramesError),
-                other => self.line.push(*other),
+        while let [first, rest @ ..] = bytes {
+            if std::mem::take(&mut self.after_carriage_return) && *first == b'\n' {
+                bytes = rest;
+                continue;
+            }
+            let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if self.line.len() + line.len() > LENGTH_MAX {
+                return Err(FramesError);
+            }
+            let Some((newline, rest)) = rest.split_first() else {
+                self.line.extend_from_slice(line);
+                break;
+            };
+            (self.after_carriage_return, bytes) = (*newline == b'\r', rest);
+            if self.line.is_empty() {
+                frames.extend(self.end_line(line)?);
+            } else {
+                let mut whole = std::mem::take(&mut self.line);
+                whole.extend_from_slice(line);
+                frames.extend(self.end_line(&whole)?);
             }
         }
         Ok(frames)
@@ -53,9 +67,8 @@ impl Frames {
         self.has_data || !self.line.is_empty()
     }
 
-    fn end_line(&mut self) -> Result<Option<Frame>, FramesError> {
-        let line = std::mem::take(&mut self.line);
-        let line = String::from_utf8_lossy(&line);
+    fn end_line(&mut self, line: &[u8]) -> Result<Option<Frame>, FramesError> {
+        let line = String::from_utf8_lossy(line);
         let line = if std::mem::replace(&mut self.begun, true) { &*line } else { line.trim_start_matches('\u{FEFF}') };
         if line.is_empty() {
             let frame = std::mem::take(&mut self.frame);

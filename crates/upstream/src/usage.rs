@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use serde_json::Value;
 
 /// What a call cost, in tokens.
@@ -14,7 +15,21 @@ impl Usage {
     /// in the last event of a stream, where it stands inside.
     #[must_use]
     pub fn read(value: &Value) -> Option<Self> {
-        let usage = ["/usage", "/response/usage", "/message/usage"].iter().find_map(|place| value.pointer(place))?;
+        let places = ["/usage", "/response/usage", "/message/usage"];
+        Self::told(places.iter().find_map(|place| value.pointer(place))?)
+    }
+
+    /// What an answer that is one object says of it. The rest of it, which may be large, is only passed over.
+    pub(crate) fn of_object(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Object {
+            usage: Value,
+        }
+        let object: Object = serde_json::from_slice(bytes).ok()?;
+        Self::told(&object.usage)
+    }
+
+    fn told(usage: &Value) -> Option<Self> {
         let count = |names: [&str; 2]| names.iter().find_map(|name| usage.get(*name)?.as_u64());
         let (input, output) = (count(["input_tokens", "prompt_tokens"]), count(["output_tokens", "completion_tokens"]));
         (input.is_some() || output.is_some()).then(|| Self { input: input.unwrap_or(0), output: output.unwrap_or(0) })
@@ -53,5 +68,14 @@ mod tests {
         assert_eq!(usage(json!({"type": "message_start", "message": {"usage": {"input_tokens": 9}}})), Some((9, 0)));
         assert_eq!(usage(json!({"usage": null})), None);
         assert_eq!(usage(json!("usage")), None);
+    }
+
+    #[test]
+    fn usage_is_found_in_an_object_among_other_things() {
+        let usage = |text: &str| Usage::of_object(text.as_bytes()).map(|usage| (usage.input, usage.output));
+        assert_eq!(usage(r#"{"data": [[0.1, 0.2]], "usage": {"prompt_tokens": 3, "total_tokens": 3}}"#), Some((3, 0)));
+        for none in [r#"{"usage": null}"#, r#"{"data": []}"#, "[]", "{\"usage\": {\"input_tokens\": 3}", ""] {
+            assert_eq!(usage(none), None, "{none}");
+        }
     }
 }
