@@ -35,7 +35,7 @@ impl Drop for JsonBody {
 
 impl JsonBody {
     /// The bytes as they came.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 

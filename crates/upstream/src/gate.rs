@@ -203,6 +203,11 @@ impl Gate {
         self.surroundings.changed();
     }
 
+    /// Whether it limits tokens.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.state().counts_tokens()
+    }
+
     /// It as it stands.
     #[must_use]
     pub fn status(&self) -> GateStatus {

@@ -56,6 +56,12 @@ impl Route {
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Whether its gate counts the tokens of a call, so that they have to be estimated.
+    #[must_use]
+    pub fn counts_tokens(&self) -> bool {
+        self.gate.counts_tokens()
+    }
+
     /// The gate before it.
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {

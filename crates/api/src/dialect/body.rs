@@ -7,9 +7,10 @@ use crate::problem::ApiError;
 
 /// The fields of a request's body. None stands there twice, or the upstream might read another `model` than was read here.
 pub(crate) fn fields(body: &JsonBody) -> Result<Fields, ApiError> {
-    let json = body.parse_json()?;
-    let fields = Fields::of(json.as_str())
-        .ok_or_else(|| ApiError::new(ProblemType::INVALID_REQUEST, "the body should be a JSON object"))?;
+    let Some(fields) = std::str::from_utf8(body.bytes()).ok().and_then(Fields::of) else {
+        body.parse_json()?;
+        return Err(ApiError::new(ProblemType::INVALID_REQUEST, "the body should be a JSON object"));
+    };
     match fields.repeated() {
         Some(name) => Err(invalid(name, format!("{name} is given twice"))),
         None => Ok(fields),

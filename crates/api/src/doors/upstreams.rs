@@ -24,7 +24,9 @@ impl Passage for Upstreams {
             .parse()
             .map_err(|error| refused(ProblemType::INTERNAL, format!("{}: {error}", call.protocol)))?;
         let routes = self.routes(protocol, &call.model, call.upstream.as_deref()).map_err(|error| nowhere(&error))?;
-        let body: Option<Value> = serde_json::from_slice(&call.body).ok();
+        // Most calls are passed on without a look at what is in them.
+        let is_read = routes.iter().any(|route| route.counts_tokens() || route.model() != call.model);
+        let body: Option<Value> = if is_read { serde_json::from_slice(&call.body).ok() } else { None };
         let tokens = body.as_ref().map_or(0, estimate);
         let request = |route: &raincheck_upstream::Route| {
             // Whoever is called instead may know the model by another name.

@@ -55,7 +55,17 @@ pub(crate) fn job(template: &Spec, input: &Json, number: u64) -> NewJob {
     let tenant = template.tenant.as_str().parse().expect("a name");
     let kind: Kind = template.kind.as_str().parse().expect("a name");
     let queue = QueueName::from(&kind);
-    let spec = Spec { created_at: now, run_at: now, tenant, kind, queue, lane: None, labels: [].into(), ..*template };
+    let spec = Spec {
+        created_at: now,
+        run_at: now,
+        tenant,
+        kind,
+        queue,
+        lane: None,
+        labels: [].into(),
+        webhook: None,
+        ..*template
+    };
     let half = |seed: u64| u128::from(mix(number ^ seed));
     let key = half(0x51) << 64 | half(0x72);
     let idempotency = Some(Idempotency { key, fingerprint: half(0x93) << 64 | half(0xb4) });

@@ -16,6 +16,11 @@ impl Limited {
         Self { configured, window: configured.map(Window::new) }
     }
 
+    /// Whether there is one.
+    pub(super) fn is_limited(&self) -> bool {
+        self.window.is_some()
+    }
+
     pub(super) fn free(&mut self, cost: u64, now: Time) -> usize {
         self.window.as_mut().map_or(usize::MAX, |window| window.free(cost, now))
     }

@@ -67,6 +67,10 @@ impl State {
         self.throttles_in_a_row > 0
     }
 
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.tokens.is_limited()
+    }
+
     /// How many more calls could be let through.
     pub(super) fn free(&mut self, now: Time) -> usize {
         if self.shut(now).is_some() {
