@@ -1,5 +1,6 @@
 //! What the doors that speak the dialects of other APIs share: their errors, ids, addresses and submissions.
 
+mod addressed;
 mod again;
 mod attach;
 mod base;
@@ -16,6 +17,7 @@ mod passed;
 mod submit;
 mod tell;
 
+pub(crate) use addressed::Addressed;
 pub(crate) use again::whole_seconds;
 pub(crate) use attach::{Request, submit_once};
 pub(crate) use base::Base;
@@ -28,7 +30,7 @@ pub(crate) use jobs::{find, page, page_before};
 pub(crate) use live::Calls;
 pub(crate) use log::{Line, lines};
 pub(crate) use pass::pass;
-pub(crate) use passed::{Addressed, passed_on, picked};
+pub(crate) use passed::{passed_on, picked};
 pub(crate) use submit::{Wish, submit};
 pub(crate) use tell::{Teller, stream};
 
