@@ -22,6 +22,7 @@ use crate::http::Connection;
 use crate::load::{Tally, Window};
 use crate::machine::Machine;
 use crate::plan::Plan;
+use crate::proc;
 use crate::server::Server;
 use calls::Mode;
 use contestant::Contestant;
@@ -31,9 +32,39 @@ use contestant::Contestant;
 const BLOCK: usize = 20;
 /// How many of such blocks each contestant has in a round, in either mode.
 const BLOCKS: usize = 15;
-/// The loads, by the names under which they are reported: how many connections at once, and how the answers come.
-const LOADS: [(&str, usize, Mode); 3] =
-    [("whole_16", 16, Mode::Whole), ("whole_64", 64, Mode::Whole), ("streamed_16", 16, Mode::Streamed)];
+/// The loads.
+const LOADS: [Load; 3] = [
+    Load { name: "whole_16", cpu: "whole_16_cpu_us", measuring: "whole_16_measuring", clients: 16, mode: Mode::Whole },
+    Load { name: "whole_64", cpu: "whole_64_cpu_us", measuring: "whole_64_measuring", clients: 64, mode: Mode::Whole },
+    Load {
+        name: "streamed_16",
+        cpu: "streamed_16_cpu_us",
+        measuring: "streamed_16_measuring",
+        clients: 16,
+        mode: Mode::Streamed,
+    },
+];
+
+/// As many calls as go through.
+struct Load {
+    /// Under which its rate is reported.
+    name: &'static str,
+    /// And what a call cost of the gateway's computing time.
+    cpu: &'static str,
+    /// And how many cores the simulator and the load took.
+    measuring: &'static str,
+    /// How many at once.
+    clients: usize,
+    mode: Mode,
+}
+
+/// Seconds that were computed for a load, and that it took.
+struct Spent {
+    subject: f64,
+    measuring: f64,
+    wall: f64,
+}
+
 /// How long a load lasts before it counts, and then. A run is to be over before the machine has changed.
 const TIMES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(2_500));
 
@@ -58,9 +89,9 @@ async fn measure(plan: Plan) -> Fallible<()> {
         for mode in [Mode::Whole, Mode::Streamed] {
             one_by_one(&mut contestants, mode, plan).await?;
         }
-        for (name, clients, mode) in LOADS {
+        for load in &LOADS {
             for contestant in &mut contestants {
-                many(contestant, &simulator, (name, clients, mode)).await?;
+                many(contestant, &simulator, load).await?;
             }
         }
     }
@@ -122,30 +153,23 @@ async fn one_by_one(contestants: &mut [Contestant], mode: Mode, plan: Plan) -> F
     Ok(())
 }
 
-/// As many calls as go through, on so many connections.
+/// As many calls as go through.
 #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^52 calls")]
-async fn many(
-    contestant: &mut Contestant,
-    simulator: &Server,
-    (name, clients, mode): (&'static str, usize, Mode),
-) -> Fallible<()> {
-    let requests = contestant.requests(mode);
-    let (served, cpu, simulated) =
-        (calls::served(simulator).await?, contestant.cpu_seconds()?, simulator.cpu_seconds()?);
-    let begun = Instant::now();
-    let counted = closed::load_with_faults(contestant.address, clients, &requests, &mode.wanted(), TIMES).await?;
+async fn many(contestant: &mut Contestant, simulator: &Server, load: &Load) -> Fallible<()> {
+    let requests = contestant.requests(load.mode);
+    let measuring = || Fallible::Ok(simulator.cpu_seconds()? + proc::cpu_seconds(std::process::id())?);
+    let served = calls::served(simulator).await?;
+    let (cpu, others, begun) = (contestant.cpu_seconds()?, measuring()?, Instant::now());
+    let wanted = load.mode.wanted();
+    let counted = closed::load_with_faults(contestant.address, load.clients, &requests, &wanted, TIMES).await?;
     let wall = begun.elapsed().as_secs_f64();
-    let (cpu, simulated) = (contestant.cpu_seconds()? - cpu, simulator.cpu_seconds()? - simulated);
-    let served = calls::served(simulator).await? - served;
-    if served < counted.good as f64 {
-        return Err(format!(
-            "{} gave {} answers, of which the simulator made only {served}",
-            contestant.name, counted.good
-        )
-        .into());
+    let spent = Spent { subject: contestant.cpu_seconds()? - cpu, measuring: measuring()? - others, wall };
+    let (served, good) = (calls::served(simulator).await? - served, counted.good as f64);
+    if served < good {
+        let name = &contestant.name;
+        return Err(format!("{name} gave {good} answers, of which the simulator made only {served}").into());
     }
-    contestant.add_load(name, &counted, (cpu, wall));
-    contestant.figures.add("simulator_cores", simulated / wall);
+    contestant.add_load(load, &counted, &spent);
     contestant.figures.add("resident_bytes", contestant.resident_bytes()?);
     Ok(())
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 /// Longer lines, and longer events, are no answer of a provider.
 const LENGTH_MAX: usize = 64 << 20;
 
@@ -68,7 +70,7 @@ impl Frames {
     }
 
     fn end_line(&mut self, line: &[u8]) -> Result<Option<Frame>, FramesError> {
-        let line = String::from_utf8_lossy(line);
+        let line = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         let line = if std::mem::replace(&mut self.begun, true) { &*line } else { line.trim_start_matches('\u{FEFF}') };
         if line.is_empty() {
             let frame = std::mem::take(&mut self.frame);

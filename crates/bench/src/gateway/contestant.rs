@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::calls::{self, Mode};
+use super::{Load, Spent};
 use crate::failure::Fallible;
 use crate::figures::Figures;
 use crate::http::Connection;
@@ -23,8 +25,9 @@ pub(crate) struct Contestant {
     pub(crate) figures: Figures,
     /// Its processes; `None` for no gateway at all.
     server: Option<Server>,
-    path: String,
-    headers: String,
+    /// What it is asked, as a whole and as a stream.
+    whole: Requests,
+    streamed: Requests,
 }
 
 /// The simulator's base address, as a provider's.
@@ -33,21 +36,26 @@ pub(crate) fn base_url(simulator: &Server) -> String {
 }
 
 impl Contestant {
+    /// A gateway that is called by this path, with these headers.
     pub(crate) fn new(name: &str, server: Server, path: &str, headers: &str) -> Self {
-        let (address, server) = (server.address, Some(server));
-        let figures = Figures::default();
-        Self { name: name.to_owned(), address, figures, server, path: path.to_owned(), headers: headers.to_owned() }
+        let address = server.address;
+        Self { server: Some(server), ..Self::at(name, address, path, headers) }
     }
 
     /// The simulator itself.
     pub(crate) fn direct(simulator: &Server) -> Self {
+        let path = format!("{SIMULATED}/chat/completions");
+        Self::at("direct", simulator.address, &path, "authorization: Bearer sk-bench\r\n")
+    }
+
+    fn at(name: &str, address: SocketAddr, path: &str, headers: &str) -> Self {
         Self {
-            name: "direct".to_owned(),
-            address: simulator.address,
+            name: name.to_owned(),
+            address,
             figures: Figures::default(),
             server: None,
-            path: format!("{SIMULATED}/chat/completions"),
-            headers: "authorization: Bearer sk-bench\r\n".to_owned(),
+            whole: calls::requests(path, headers, Mode::Whole),
+            streamed: calls::requests(path, headers, Mode::Streamed),
         }
     }
 
@@ -66,7 +74,10 @@ impl Contestant {
     }
 
     pub(crate) fn requests(&self, mode: Mode) -> Requests {
-        calls::requests(&self.path, &self.headers, mode)
+        Arc::clone(match mode {
+            Mode::Whole => &self.whole,
+            Mode::Streamed => &self.streamed,
+        })
     }
 
     /// Makes a few calls, so that all is loaded and connected.
@@ -108,19 +119,15 @@ impl Contestant {
         }
     }
 
-    /// What a load came to, and how long was computed for it in how long.
+    /// What a load came to, and how many seconds it and what measures it computed for that.
     #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^52 calls")]
-    pub(crate) fn add_load(&mut self, name: &'static str, counted: &Counted, (cpu, wall): (f64, f64)) {
-        self.figures.add(name, counted.rate());
+    pub(crate) fn add_load(&mut self, load: &Load, counted: &Counted, spent: &Spent) {
+        self.figures.add(load.name, counted.rate());
+        self.figures.add(load.cpu, spent.subject * 1e6 / counted.good.max(1) as f64);
+        self.figures.add(load.measuring, spent.measuring / spent.wall);
         self.figures.add("bad", counted.bad as f64);
-        self.figures.add("cores", cpu / wall);
-        if name == "whole_16" {
-            self.figures.add("cpu_us", cpu * 1e6 / counted.good.max(1) as f64);
-            self.figures.add("whole_16_p50_us", counted.quantile(0.5));
-            self.figures.add("whole_16_p99_us", counted.quantile(0.99));
-        }
         if let Some(complaint) = &counted.complaint {
-            eprintln!("gateway: {}, {name}: {} calls failed, the first: {complaint}", self.name, counted.bad);
+            eprintln!("gateway: {}, {}: {} calls failed, the first: {complaint}", self.name, load.name, counted.bad);
         }
     }
 }

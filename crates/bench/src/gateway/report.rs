@@ -61,10 +61,10 @@ fn rates(contestant: &Contestant) -> String {
 
 fn processes(contestant: &Contestant) -> String {
     let figures = &contestant.figures;
+    let [whole, streamed] = ["whole_16_cpu_us", "streamed_16_cpu_us"].map(|name| count(figures.median(name)));
+    let measuring = figures.median("whole_16_measuring");
     let mebibytes = figures.last("resident_bytes") / f64::from(1 << 20);
     format!(
-        "{:.0} µs of CPU a call, {:.2} cores in use, {mebibytes:.0} MiB",
-        figures.median("cpu_us"),
-        figures.median("cores")
+        "{whole} µs of CPU a call, streamed {streamed} µs; {mebibytes:.0} MiB; simulator and load took {measuring:.2} cores"
     )
 }
