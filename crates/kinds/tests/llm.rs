@@ -292,3 +292,22 @@ async fn work_that_failed_at_the_upstream_is_begun_anew() {
     assert!(problem(&job).detail.contains("The simulated work failed."), "{job:?}");
     assert_eq!((job.life.failures, place.simulator.ledger().total.executions), (3, 5));
 }
+
+/// Three kinds, one model: what is claimed is what the gate lets through, and nothing is handed back.
+#[tokio::test(start_paused = true)]
+async fn kinds_of_one_lane_claim_together_no_more_than_its_gate_takes() {
+    let slow = Behaviour { call_ms: Some(Distribution::Constant(5_000.0)), ..quick().behaviour };
+    let config = SimConfig { behaviour: slow, ..quick() };
+    let place = Place::new(config, |config| config.concurrency = ConcurrencyLimit::Fixed(3)).await;
+    let mut jobs = Vec::new();
+    for _ in 0..8 {
+        jobs.push(place.submit("llm.embed", json!({"model": "gpt-5", "input": "x"})).await);
+        jobs.push(place.submit("llm.chat", chat()).await);
+        jobs.push(place.submit("llm.response", json!({"model": "gpt-5", "input": "Why?"})).await);
+    }
+    for job in jobs {
+        let job = end(&place.engine, job).await;
+        assert_eq!((job.life.state, job.life.attempt), (State::Completed, 1));
+    }
+    assert_eq!(place.simulator.ledger().dialects[&Dialect::Openai].under_way_peak, 3);
+}
