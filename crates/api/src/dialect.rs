@@ -18,7 +18,6 @@ mod submit;
 mod tell;
 
 pub(crate) use addressed::Addressed;
-pub(crate) use again::whole_seconds;
 pub(crate) use attach::{Request, submit_once};
 pub(crate) use base::Base;
 pub(crate) use body::{field, fields, invalid};

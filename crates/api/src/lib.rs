@@ -39,6 +39,7 @@ mod serve;
 mod settings;
 mod tls;
 mod upstreams;
+mod wait;
 mod webhooks;
 
 pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};

@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::NotPassed;
-use crate::dialect::whole_seconds;
+use crate::wait::{spread, whole_seconds};
 
 /// The media type of problems (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -284,17 +283,6 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A wait in whole seconds, at least one, a quarter longer or shorter, so that those who were turned away together do not
-/// come back together. Walks evenly through that range instead of rolling dice, which spreads better.
-pub(crate) fn spread(wait: Duration) -> u64 {
-    /// 2^32 divided by the golden ratio: its multiples fall evenly.
-    const STEP: u32 = 0x9E37_79B9;
-    static TURN: AtomicU32 = AtomicU32::new(0);
-    let turn = f64::from(TURN.fetch_add(STEP, Ordering::Relaxed)) / f64::from(u32::MAX);
-    let seconds = wait.mul_f64(0.75 + turn / 2.0).as_secs_f64().ceil().max(1.0);
-    Duration::from_secs_f64(seconds).as_secs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,14 +293,6 @@ mod tests {
         let error = ApiError::from(SubmitError::Refused(problem));
         assert_eq!((error.0.status, error.0.outcome), (StatusCode::SERVICE_UNAVAILABLE, Outcome::Rejected));
         assert_eq!(error.wait(), Some(UNAVAILABLE_RETRY_AFTER));
-    }
-
-    #[test]
-    fn waits_are_spread_by_a_quarter_either_way() {
-        let waits: Vec<u64> = (0..100).map(|_| spread(Duration::from_secs(100))).collect();
-        assert!(waits.iter().all(|wait| (75..=126).contains(wait)), "{waits:?}");
-        assert!(waits.iter().max() > waits.iter().min().map(|least| least + 40).as_ref(), "{waits:?}");
-        assert_eq!(spread(Duration::ZERO), 1);
     }
 
     #[test]

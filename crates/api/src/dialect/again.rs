@@ -7,6 +7,7 @@ use raincheck_core::ProblemType;
 
 use super::{Dialect, upstream_error};
 use crate::problem::ApiError;
+use crate::wait::whole_seconds;
 
 /// By which a server tells whether to ask again, whatever an SDK would do by itself.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -45,9 +46,4 @@ fn is_final(status: u16, error: &ApiError) -> bool {
     let is_retried = matches!(status, 409 | 429) || status >= 500;
     // Who asks again after an unknown outcome is given what was made, if it was.
     is_retried && error.wait().is_none() && !error.problem().is(ProblemType::OUTCOME_UNKNOWN)
-}
-
-/// A wait in seconds, none of it left out.
-pub(crate) fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -39,8 +39,8 @@ pub(crate) async fn page(api: &Api, mut filter: Filter, limit: usize) -> Result<
     Ok((jobs, has_more))
 }
 
-/// As many jobs as are wanted of those right before (newer than) `key`, the newest first; and whether there are newer ones. Looked
-/// for from the newest on, because that is how a store lists them.
+/// As many jobs as are wanted of those right before (newer than) `key`, the newest first; and whether there are newer ones.
+/// Looked for from the newest on, because that is how a store lists them.
 pub(crate) async fn page_before(
     api: &Api,
     mut filter: Filter,

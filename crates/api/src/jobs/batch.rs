@@ -14,9 +14,10 @@ use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
 use crate::json::Object;
-use crate::problem::{ApiError, ProblemBody, spread};
+use crate::problem::{ApiError, ProblemBody};
 use crate::query::Query;
 use crate::reply;
+use crate::wait::spread;
 
 /// Wishes for jobs. All are checked before any is accepted.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -15,9 +15,10 @@ use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
 use crate::prefer::{self, PREFERENCE_APPLIED};
-use crate::problem::{ApiError, spread};
+use crate::problem::ApiError;
 use crate::query::Query;
 use crate::reply;
+use crate::wait::spread;
 
 /// `POST /v1/jobs`: accepts a job.
 pub(crate) async fn submit(

@@ -1,8 +1,12 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use raincheck_api::ApiSettings;
 use raincheck_store::Scope;
 use serde_json::json;
 
+use super::passed::{CHAT, Upstream, server};
 use super::{RESPONSES, call};
 use crate::support::Server;
 
@@ -43,4 +47,70 @@ async fn requests_of_another_key_are_never_the_same() {
     let (first, second, third) = (first.await, second.await, third.await);
     assert_ne!(first, second);
     assert_eq!(first, third);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sdk_that_lost_its_connection_is_given_the_call_that_is_being_made() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    // Its client gives up while it waits.
+    assert!(tokio::time::timeout(Duration::from_secs(5), first).await.is_err());
+    let again = call(&server, Method::POST, CHAT, &[SECOND], &body);
+    let (again, ()) = tokio::join!(again, async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        upstream.gate.notify_one();
+    });
+    assert_eq!((again.status, upstream.calls.load(Ordering::SeqCst)), (StatusCode::OK, 1));
+    // What was taken is not given again.
+    upstream.gate.notify_one();
+    call(&server, Method::POST, CHAT, &[SECOND], &body).await;
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_took_waits_for_the_sdk_to_ask_again() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    assert!(tokio::time::timeout(Duration::from_secs(5), first).await.is_err());
+    upstream.gate.notify_one();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(call(&server, Method::POST, CHAT, &[SECOND], &body).await.status, StatusCode::OK);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_waits_for_any_more_is_given_up() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    assert!(tokio::time::timeout(Duration::from_secs(5), first).await.is_err());
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    upstream.gate.notify_one();
+    assert_eq!(call(&server, Method::POST, CHAT, &[SECOND], &body).await.status, StatusCode::OK);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_happen_to_be_the_same_are_each_made() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let body = json!({ "model": "wait", "messages": [] });
+    let let_go = async {
+        for _ in 0..2 {
+            upstream.arrived.notified().await;
+        }
+        upstream.gate.notify_waiters();
+        upstream.gate.notify_one();
+        upstream.gate.notify_one();
+    };
+    let one = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    let other = call(&server, Method::POST, CHAT, &[FIRST], &body);
+    let (one, other, ()) = tokio::join!(one, other, let_go);
+    assert_eq!((one.status, other.status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
 }
