@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use raincheck_blob::{About, Blobs, FileId, Wanted};
+use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
 use raincheck_core::{ProblemType, Tenant, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -115,9 +115,15 @@ pub(crate) async fn add_part(
             purpose: PART.to_owned(),
             created_at: now,
         };
+        let too_large = |error| match error {
+            UploadError::TooLarge(max) => {
+                ApiError::new(ProblemType::BODY_TOO_LARGE, format!("a part may have {max} bytes here"))
+            }
+            error => files::refused(error),
+        };
         let mut file = blobs.begin(wanted, PART_MAX.min(room)).await.map_err(files::refused)?;
         while let Some(piece) = form.piece().await? {
-            file.write(&piece).await.map_err(files::refused)?;
+            file.write(&piece).await.map_err(too_large)?;
         }
         file.expire_at(upload.expires_at.unwrap_or(now));
         let id = named(PART_PREFIX, &file.finish().await.map_err(files::refused)?.id);
