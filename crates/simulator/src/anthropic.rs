@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::answer::{Frame, Frames};
@@ -17,7 +17,10 @@ use crate::work::{Demand, Work, begin};
 
 /// The routes.
 pub(crate) fn router() -> Router<Arc<Sim>> {
-    Router::new().route("/anthropic/v1/messages", post(create)).route("/anthropic/{*rest}", any(unknown))
+    Router::new()
+        .route("/anthropic/v1/messages", post(create))
+        .route("/anthropic/v1/messages/count_tokens", post(count_tokens))
+        .route("/anthropic/{*rest}", any(unknown))
 }
 
 async fn unknown(inbound: Inbound) -> Refusal {
@@ -36,6 +39,18 @@ async fn create(inbound: Inbound) -> Result<Response, Refusal> {
     Ok(work.json(StatusCode::OK, message).await)
 }
 
+/// How many tokens a request has: told at once, and no work.
+async fn count_tokens(inbound: Inbound) -> Result<Response, Refusal> {
+    inbound.look().await?;
+    let body = inbound.json()?;
+    Ok(inbound.dress(Json(json!({"input_tokens": read(&body)})).into_response()))
+}
+
+/// The tokens of what is asked.
+fn read(body: &Value) -> u64 {
+    tokens_read([body.get("messages"), body.get("system"), body.get("tools")])
+}
+
 fn demand(inbound: &Inbound) -> Result<(Value, Demand), Refusal> {
     let body = inbound.json()?;
     let missing = |name: &str| inbound.refuse(&No::invalid(format!("{name}: Field required")));
@@ -46,7 +61,7 @@ fn demand(inbound: &Inbound) -> Result<(Value, Demand), Refusal> {
     let Some(most) = body["max_tokens"].as_u64().filter(|most| *most > 0) else { return Err(missing("max_tokens")) };
     let demand = Demand {
         model: model.to_owned(),
-        input_tokens: tokens_read([body.get("messages"), body.get("system"), body.get("tools")]),
+        input_tokens: read(&body),
         output_max: Some(u32::try_from(most).unwrap_or(u32::MAX)),
         writes: true,
     };

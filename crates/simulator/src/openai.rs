@@ -1,6 +1,7 @@
 //! OpenAI, under `/openai/v1`.
 
 mod chat;
+mod counting;
 mod embeddings;
 mod files;
 mod images;
@@ -23,6 +24,7 @@ use crate::sim::Sim;
 pub(crate) fn router() -> Router<Arc<Sim>> {
     Router::new()
         .route("/openai/v1/responses", post(responses::create))
+        .route("/openai/v1/responses/input_tokens", post(counting::input_tokens))
         .route("/openai/v1/responses/{id}", get(responses::retrieve).delete(responses::delete))
         .route("/openai/v1/responses/{id}/cancel", post(responses::cancel))
         .route("/openai/v1/responses/{id}/input_items", get(responses::input_items))

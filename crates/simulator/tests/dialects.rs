@@ -31,6 +31,8 @@ async fn a_stream_of_anthropic_adds_up_to_the_message() {
     assert_eq!(events.last().unwrap()["type"], "message_stop");
     let cut = post(sim.address(), MESSAGES, &ask(false, 3)).await.json();
     assert_eq!((&cut["stop_reason"], &cut["usage"]["output_tokens"]), (&json!("max_tokens"), &json!(3)));
+    let counted = post(sim.address(), &format!("{MESSAGES}/count_tokens"), &ask(false, 3)).await.json();
+    assert_eq!(counted["input_tokens"], whole["usage"]["input_tokens"]);
     let wrong = post(sim.address(), MESSAGES, &json!({"model": "m", "messages": []})).await;
     assert_eq!((wrong.status, &wrong.json()["error"]["message"]), (400, &json!("max_tokens: Field required")));
 }

@@ -27,6 +27,8 @@ async fn a_stream_of_responses_adds_up_to_the_response() {
     let whole = whole.json();
     let text = whole["output"][0]["content"][0]["text"].as_str().unwrap();
     assert_eq!((&whole["status"], &whole["usage"]["output_tokens"]), (&json!("completed"), &json!(12)));
+    let counted = post(sim.address(), &format!("{RESPONSES}/input_tokens"), &ask(&json!({}))).await.json();
+    assert_eq!(counted["input_tokens"], whole["usage"]["input_tokens"]);
 
     let stream = post(sim.address(), RESPONSES, &ask(&json!({"stream": true}))).await;
     assert_eq!(stream.headers["content-type"], "text/event-stream; charset=utf-8");

@@ -13,6 +13,9 @@ ask = {"model": "claude-sim", "max_tokens": 64, "messages": [{"role": "user", "c
 message = client.messages.create(**ask)
 assert message.type == "message" and message.content[0].text and message.usage.output_tokens > 0, message
 
+counted = client.messages.count_tokens(model=ask["model"], messages=ask["messages"])
+assert counted.input_tokens == message.usage.input_tokens, counted
+
 with client.messages.stream(**ask) as stream:
     text = "".join(stream.text_stream)
     final = stream.get_final_message()

@@ -126,6 +126,9 @@ def passed_on():
     assert text == chat.choices[0].message.content
     response = client.responses.create(model="quick", input="Say hello.")
     assert response.status == "completed" and response.output_text
+    if hasattr(client.responses, "input_tokens"):
+        counted = client.responses.input_tokens.count(model="quick", input="Say hello.")
+        assert counted.input_tokens == response.usage.input_tokens, counted
     with client.responses.stream(model="quick", input="Say hello.") as stream:
         assert stream.get_final_response().output_text
     # Unless it is told otherwise the SDK asks for base64, which its own model refuses.
