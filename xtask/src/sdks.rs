@@ -49,6 +49,8 @@ pub(crate) fn install(language: &Language, directory: &str, package: &str) -> Re
         return Ok(place);
     }
     say(format_args!("installing {package} into {}", place.display()));
+    // What was left half made, or made from something else, is of no use.
+    let _ = fs::remove_dir_all(&place);
     (language.make)(&place, package)?;
     // Last, so that a place left half made is not taken for a whole one.
     fs::write(&stamp, package)

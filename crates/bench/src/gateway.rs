@@ -31,7 +31,7 @@ use contestant::Contestant;
 /// with is measured in the same second.
 const BLOCK: usize = 20;
 /// How many of such blocks each contestant has in a round, in either mode.
-const BLOCKS: usize = 15;
+const BLOCKS: usize = 10;
 /// The loads.
 const LOADS: [Load; 3] = [
     Load { name: "whole_16", cpu: "whole_16_cpu_us", measuring: "whole_16_measuring", clients: 16, mode: Mode::Whole },

@@ -16,7 +16,7 @@ use crate::reply::unbuffered;
 
 /// Pieces that are there at once are passed on together, up to so many bytes.
 const GATHERED_BYTES_MAX: usize = 16 * 1024;
-/// And none is kept back for longer than this while more keep coming.
+/// And once one has been kept back for so long, no more are gathered.
 const GATHERED_FOR_MAX: Duration = Duration::from_millis(1);
 
 /// Those of the headers that are wanted.
@@ -162,6 +162,14 @@ mod tests {
         let mut gathered = Gathered::new(pieces.boxed());
         assert!(gathered.next().now_or_never().is_none());
         sender.send(piece("a")).await.unwrap();
+        // As hyper does, which says nothing of other tasks.
+        let mut is_pending = |context: &mut Context<'_>| gathered.poll_next_unpin(context).is_pending();
+        assert!(
+            std::future::poll_fn(|context| Poll::Ready([0; 20].map(|_| is_pending(context))))
+                .await
+                .iter()
+                .all(|is| *is)
+        );
         assert_eq!(gathered.next().await.unwrap().unwrap(), "a");
         // The channel holds one: the others come while the first is looked at.
         let sending = async move {

@@ -31,6 +31,11 @@ pub(crate) fn print(machine: Machine, cores: &Cores, contestants: &[Contestant],
     }
     report.note(format!("{}; all but Portkey ask for a key, none keeps a log of requests.", cores.told()));
     report.note("Added is the difference of the medians (of the 99th percentiles) of calls made in turn.");
+    report.note("Raincheck's upstream takes 1,024 calls at once; its adaptive limit begins with 4 and would be what is measured.");
+    report.note(
+        "LiteLLM has a worker for each of its cores, no database and no Redis; at its fastest it runs behind Granian and is \
+         called by its pass-through route.",
+    );
     left_out.iter().for_each(|why| report.note(why));
     for contestant in contestants {
         report.data(&contestant.name, contestant.figures.json());
