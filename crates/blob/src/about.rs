@@ -103,6 +103,18 @@ impl About {
     pub fn is_expired(&self, now: Time) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+
+    /// Whether it is none of the files that its owner sees, but a piece of what will be one.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        is_hidden(&self.purpose)
+    }
+}
+
+/// Whether files for this are hidden: see [`About::is_hidden`].
+#[must_use]
+pub fn is_hidden(purpose: &str) -> bool {
+    purpose.starts_with('.')
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -16,7 +16,7 @@ mod copied;
 mod mention;
 mod upload;
 
-pub use about::{About, FileId, FileIdError, Wanted};
+pub use about::{About, FileId, FileIdError, Wanted, is_hidden};
 pub use blobs::Blobs;
 pub use copied::Copied;
 pub use mention::{Mention, mentions, rename};

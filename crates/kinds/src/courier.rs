@@ -81,7 +81,8 @@ impl Courier {
             let detail = format!("it names {} files, and may name {FILES_MAX}; split it", ids.len());
             return Err(Problem::new(ProblemType::INVALID_INPUT, detail).at("/input"));
         }
-        let is_missing = |mention: &&Mention| self.0.blobs.get(tenant, &mention.id).is_none();
+        let is_missing =
+            |mention: &&Mention| self.0.blobs.get(tenant, &mention.id).is_none_or(|about| about.is_hidden());
         mentions.iter().find(is_missing).map_or(Ok(()), |Mention { id, pointer }| {
             let detail = format!(
                 "there is no file {id}; upload it first (POST /openai/v1/files, with a key of the same tenant)"

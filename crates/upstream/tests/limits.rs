@@ -119,12 +119,12 @@ async fn what_an_upstream_does_not_know_of_its_limits_closes_nothing() {
     let upstreams = upstreams(vec![("one", config)]);
     let route = upstreams.routes(Protocol::Openai, "m", None).unwrap().remove(0);
     let request = Request::post("/x", Bytes::new());
-    let answer = route.send(route.gate().try_enter(10).unwrap(), &request).await.unwrap();
+    let answer = route.send(route.gate().try_enter(10, Try::First).unwrap(), &request).await.unwrap();
     answer.read(100).await.unwrap();
     assert!(route.gate().free() > 0);
-    let refused = route.send(route.gate().try_enter(10).unwrap(), &request).await.err().unwrap();
+    let refused = route.send(route.gate().try_enter(10, Try::First).unwrap(), &request).await.err().unwrap();
     assert_eq!((refused.status, refused.retry_after), (Some(429), None));
-    let closed = route.gate().try_enter(10).err().unwrap();
+    let closed = route.gate().try_enter(10, Try::First).err().unwrap();
     assert_eq!(closed.why, Why::Throttled);
     assert!(closed.wait <= Duration::from_secs(1), "{closed:?}");
 }

@@ -8,7 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
+use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted, is_hidden};
 use raincheck_core::{Json, ProblemType, Tenant, Time};
 use raincheck_store::StoreError;
 use serde_json::{Value, json};
@@ -157,13 +157,8 @@ pub(super) fn found(api: &Api, tenant: &Tenant, id: &str) -> Result<Arc<About>, 
     file.filter(|file| is_shown(file, api.engine.clock().now())).ok_or_else(|| no_such_file(id))
 }
 
-/// Whether files for this are none of those that their owner sees: pieces of what will be one.
-pub(super) fn is_hidden(purpose: &str) -> bool {
-    purpose.starts_with('.')
-}
-
 fn is_shown(file: &About, now: Time) -> bool {
-    !is_hidden(&file.purpose) && !file.is_expired(now)
+    !file.is_hidden() && !file.is_expired(now)
 }
 
 fn no_such_file(id: &str) -> ApiError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
+use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted, is_hidden};
 use raincheck_core::{ProblemType, Tenant, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use crate::reply;
 const PENDING_MAX: Duration = Duration::from_secs(3_600);
 /// The largest part, in bytes, as at OpenAI.
 const PART_MAX: u64 = 64 << 20;
-/// What an upload and its parts are for; see [`files::is_hidden`].
+/// What an upload and its parts are for; see [`is_hidden`].
 const UPLOAD: &str = ".upload";
 const PART: &str = ".part";
 /// What the note is for that says which file an upload has become.
@@ -70,7 +70,7 @@ pub(crate) async fn create(
     if intended.filename.is_empty() || intended.filename.len() > NAME_MAX {
         return Err(invalid("filename", format!("a file's name has 1 to {NAME_MAX} bytes")));
     }
-    if intended.purpose.is_empty() || intended.purpose.len() > PURPOSE_MAX || files::is_hidden(&intended.purpose) {
+    if intended.purpose.is_empty() || intended.purpose.len() > PURPOSE_MAX || is_hidden(&intended.purpose) {
         return Err(invalid("purpose", "say in a word what the file is for"));
     }
     intended.expires_after.as_ref().map(|expiry| expiry.checked("expires_after")).transpose()?;
