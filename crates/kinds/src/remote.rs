@@ -10,6 +10,8 @@ use raincheck_upstream::{CallFailure, Permit, Route, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::calling::failed;
+
 /// How often the upstream is asked how far it is: at first, and at last.
 const ASK_FIRST: Duration = Duration::from_millis(500);
 const ASK_LAST: Duration = Duration::from_secs(10);
@@ -44,6 +46,9 @@ pub(crate) enum Seen {
 struct Started {
     id: String,
 }
+
+/// Work that an upstream has begun and not brought to a good end so often is given up.
+const TURNS_MAX: u32 = 3;
 
 /// Has an upstream do something, unless an earlier attempt had it begin, and waits until that has ended. `Ok(Err(…))` if it
 /// failed or did not take it.
@@ -93,6 +98,10 @@ pub(crate) async fn run(
             permit.fail(failure);
             if is_over {
                 context.step(&failed_at(&upstream, turn), async { Ok(true) }).await?;
+            }
+            // Each turn is paid for.
+            if is_over && turn >= TURNS_MAX {
+                return Err(Failure::fatal(failed(failure).problem));
             }
         }
     }

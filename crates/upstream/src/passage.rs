@@ -57,9 +57,11 @@ async fn through(
     patience: Duration,
     request: &impl Fn(&Route) -> Request,
 ) -> Result<Answer, PassFailure> {
-    let (mut tries, mut last) = (0, None);
+    let (mut tries, mut last) = (0, None::<CallFailure>);
     loop {
-        let of_try = if tries == 0 { Try::First } else { Try::Again };
+        // What came too early is no failure, and its next try no retry.
+        let has_failed = last.as_ref().is_some_and(|failure| failure.verdict.then != Then::Wait);
+        let of_try = if has_failed { Try::Again } else { Try::First };
         let permit = match route.gate.enter(tokens, of_try, patience).await {
             Ok(permit) => permit,
             // There may be no more retries now: what the last try came to says more.
