@@ -30,7 +30,7 @@ use contestant::Contestant;
 /// Calls of one contestant in a row when latency is measured: long enough to be warm, short enough that what it is compared
 /// with is measured in the same second.
 const BLOCK: usize = 20;
-/// How many of such blocks each contestant has in a round, in either mode.
+/// How many of such blocks each contestant has in a round, of each sort of call.
 const BLOCKS: usize = 10;
 /// The loads.
 const LOADS: [Load; 3] = [
@@ -86,7 +86,7 @@ async fn measure(plan: Plan) -> Fallible<()> {
     let (mut contestants, left_out) = contestants(&simulator, &cores, scratch.path()).await?;
     for round in 0..plan.rounds {
         eprintln!("gateway: round {} of {}", round + 1, plan.rounds);
-        for mode in [Mode::Whole, Mode::Streamed] {
+        for mode in [Mode::Whole, Mode::Long, Mode::Streamed] {
             one_by_one(&mut contestants, mode, plan).await?;
         }
         for load in &LOADS {

@@ -9,18 +9,21 @@ use crate::jobs::told;
 use crate::load::Requests;
 use crate::server::Server;
 
-/// What is asked for in every call: about a page of text.
+/// What is asked for: so often this is about 1 KB, or 100.
 const PROMPT: &str =
     "It rained in the night, and the road to the harbour was still wet when the first carts came down. ";
 const PROMPTS: usize = 10;
+const PROMPTS_LONG: usize = 1_000;
 /// How many tokens are to be answered.
 const TOKENS: u32 = 32;
 
-/// How an answer comes.
+/// What is asked, and how its answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// As one object.
     Whole,
+    /// So too, to a long prompt.
+    Long,
     /// Token by token.
     Streamed,
 }
@@ -29,7 +32,7 @@ impl Mode {
     /// Whether this is an answer of the simulator's, to its end.
     pub(crate) fn is_whole_answer(self, answer: &Answer<'_>) -> bool {
         let (kind, end): (&[u8], &[u8]) = match self {
-            Self::Whole => (b"\"chat.completion\"", b"}"),
+            Self::Whole | Self::Long => (b"\"chat.completion\"", b"}"),
             Self::Streamed => (b"\"chat.completion.chunk\"", b"data: [DONE]"),
         };
         let holds = |part: &[u8]| answer.body.windows(part.len()).any(|window| window == part);
@@ -45,7 +48,8 @@ impl Mode {
 pub(crate) fn requests(path: &str, headers: &str, mode: Mode) -> Requests {
     const TEXTS: u64 = 64;
     let request = |number| {
-        let text = format!("Number {number}. {}", PROMPT.repeat(PROMPTS));
+        let prompts = if mode == Mode::Long { PROMPTS_LONG } else { PROMPTS };
+        let text = format!("Number {number}. {}", PROMPT.repeat(prompts));
         let messages =
             json!([{"role": "system", "content": "Answer in a sentence."}, {"role": "user", "content": text}]);
         let mut body = json!({"model": "gpt-sim", "max_tokens": TOKENS, "messages": messages});

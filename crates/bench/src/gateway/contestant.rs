@@ -25,8 +25,9 @@ pub(crate) struct Contestant {
     pub(crate) figures: Figures,
     /// Its processes; `None` for no gateway at all.
     server: Option<Server>,
-    /// What it is asked, as a whole and as a stream.
+    /// What it is asked.
     whole: Requests,
+    long: Requests,
     streamed: Requests,
 }
 
@@ -55,6 +56,7 @@ impl Contestant {
             figures: Figures::default(),
             server: None,
             whole: calls::requests(path, headers, Mode::Whole),
+            long: calls::requests(path, headers, Mode::Long),
             streamed: calls::requests(path, headers, Mode::Streamed),
         }
     }
@@ -76,6 +78,7 @@ impl Contestant {
     pub(crate) fn requests(&self, mode: Mode) -> Requests {
         Arc::clone(match mode {
             Mode::Whole => &self.whole,
+            Mode::Long => &self.long,
             Mode::Streamed => &self.streamed,
         })
     }
@@ -111,6 +114,7 @@ impl Contestant {
     pub(crate) fn add_latency(&mut self, mode: Mode, begins: &Counted, ends: &Counted) {
         let names = match mode {
             Mode::Whole => ["whole_p50_us", "whole_p99_us", "", ""],
+            Mode::Long => ["long_p50_us", "long_p99_us", "", ""],
             Mode::Streamed => ["streamed_p50_us", "streamed_p99_us", "first_p50_us", "first_p99_us"],
         };
         let values = [ends.quantile(0.5), ends.quantile(0.99), begins.quantile(0.5), begins.quantile(0.99)];

@@ -9,6 +9,7 @@ pub(crate) fn print(machine: Machine, cores: &Cores, contestants: &[Contestant],
     let mut report = Report::new("Gateway: a chat call passed through, 32 tokens", machine);
     let Some((direct, gateways)) = contestants.split_first() else { return };
     report.row("direct, whole, 1 connection", both(direct, "whole"), "");
+    report.row("direct, prompt of 100 KB, 1 connection", both(direct, "long"), "");
     report.row("direct, streamed, 1 connection", both(direct, "streamed"), "");
     report.row("direct, calls/s", rates(direct), "");
     for gateway in gateways {
@@ -16,6 +17,7 @@ pub(crate) fn print(machine: Machine, cores: &Cores, contestants: &[Contestant],
         let is_ours = name == "Raincheck";
         let wanted = |text: &'static str| if is_ours { text } else { "" };
         report.row(format!("{name}, whole, added"), added(gateway, direct, "whole"), wanted("p50 < 1 ms"));
+        report.row(format!("{name}, prompt of 100 KB, added"), added(gateway, direct, "long"), "");
         report.row(format!("{name}, first byte of a stream, added"), added(gateway, direct, "first"), "");
         report.row(format!("{name}, end of a stream, added"), added(gateway, direct, "streamed"), wanted("p50 < 1 ms"));
         report.row(format!("{name}, calls/s"), rates(gateway), "");
