@@ -1,7 +1,7 @@
 //! Webhooks: what somebody else's server is told of a job. docs/webhooks.md says what is sent, and when.
 
-mod courier;
 mod delivery;
+mod notifier;
 mod secret;
 mod sign;
 
@@ -35,6 +35,6 @@ pub(crate) fn wanted(api: &Api, url: &str, pointer: &str) -> Result<Webhook, Pro
 /// From now on webhooks are told, if this server tells any.
 pub(crate) fn begin(api: &Arc<Api>) {
     if let Some(messenger) = &api.settings.doors.messenger {
-        api.engine.deliver_by(Arc::new(courier::Post::new(api, messenger.clone())));
+        api.engine.deliver_by(Arc::new(notifier::Post::new(api, messenger.clone())));
     }
 }

@@ -18,7 +18,7 @@ const PER_ENDPOINT_MAX: usize = 10;
 const FAILURES_MAX: u32 = 3;
 /// So many failing endpoints are known at once; of others it is forgotten that they failed.
 const FAILING_MAX: usize = 1_000;
-/// A delivery of which nothing is heard for so long is due again. Longer than any courier takes.
+/// A delivery of which nothing is heard for so long is due again. Longer than any notifier takes.
 const UNHEARD_AFTER: Duration = Duration::from_secs(60);
 /// How long to wait before looking again when a look gave nothing although there should have been something, and before a
 /// delivery that failed through no fault of the endpoint is tried again.
@@ -35,7 +35,7 @@ pub const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
 /// Brings what is told of jobs to the endpoints of webhooks.
 #[async_trait]
-pub trait Courier: Send + Sync + 'static {
+pub trait Notifier: Send + Sync + 'static {
     /// Tells the webhook of a job, which has one, of this event, which has this number in the job's log: once, and within
     /// less than a minute. Gives what the endpoint said, in a few words.
     ///
@@ -61,10 +61,10 @@ pub struct Undelivered {
 }
 
 impl Engine {
-    /// From now on webhooks are told. The first courier that is given counts.
-    pub fn deliver_by(&self, courier: Arc<dyn Courier>) {
-        if self.0.courier.set(Arc::clone(&courier)).is_ok() {
-            self.0.tasks.delivering.spawn(run(Arc::clone(&self.0), courier));
+    /// From now on webhooks are told. The first notifier that is given counts.
+    pub fn deliver_by(&self, notifier: Arc<dyn Notifier>) {
+        if self.0.notifier.set(Arc::clone(&notifier)).is_ok() {
+            self.0.tasks.delivering.spawn(run(Arc::clone(&self.0), notifier));
         }
     }
 
@@ -118,10 +118,10 @@ struct Post {
 
 /// Brings the ends of jobs to their webhooks as they become due, until the engine drains. What is under way then is due again
 /// when the worker comes back.
-async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>) {
+async fn run(parts: Arc<Parts>, notifier: Arc<dyn Notifier>) {
     let mut post = Post::default();
     while !parts.is_draining() {
-        let wait = post.send(&parts, &courier).await;
+        let wait = post.send(&parts, &notifier).await;
         tokio::select! {
             Some(ended) = post.tries.join_next_with_id() => post.note(&parts, ended).await,
             () = parts.hub.deliverer_woken() => {}
@@ -138,7 +138,7 @@ async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>) {
 
 impl Post {
     /// Sends off what is due, as far as there is room; gives how long there will be nothing more.
-    async fn send(&mut self, parts: &Arc<Parts>, courier: &Arc<dyn Courier>) -> Duration {
+    async fn send(&mut self, parts: &Arc<Parts>, notifier: &Arc<dyn Notifier>) -> Duration {
         loop {
             let now = parts.clock.now();
             let claimed = match self.claim(parts, now).await {
@@ -151,7 +151,7 @@ impl Post {
             };
             self.after = claimed.after;
             let found = !claimed.due.is_empty();
-            claimed.due.into_iter().for_each(|due| self.start(parts, courier, due));
+            claimed.due.into_iter().for_each(|due| self.start(parts, notifier, due));
             match claimed.next_due.map(|due| due.since(now)) {
                 Some(Duration::ZERO) if found => {}
                 Some(wait) => return wait.clamp(LOOK_NOT_BEFORE, LOOK_AFTER),
@@ -177,9 +177,9 @@ impl Post {
         parts.store.claim_deliveries(request, now).await
     }
 
-    fn start(&mut self, parts: &Arc<Parts>, courier: &Arc<dyn Courier>, due: Due) {
-        let (parts, courier, endpoint) = (Arc::clone(parts), Arc::clone(courier), due.endpoint.clone());
-        let task = self.tries.spawn(async move { attempt(&parts, &*courier, &due).await });
+    fn start(&mut self, parts: &Arc<Parts>, notifier: &Arc<dyn Notifier>, due: Due) {
+        let (parts, notifier, endpoint) = (Arc::clone(parts), Arc::clone(notifier), due.endpoint.clone());
+        let task = self.tries.spawn(async move { attempt(&parts, &*notifier, &due).await });
         self.endpoints.insert(task.id(), endpoint);
     }
 
@@ -233,11 +233,11 @@ impl Post {
     }
 }
 
-async fn attempt(parts: &Parts, courier: &dyn Courier, due: &Due) -> Tried {
+async fn attempt(parts: &Parts, notifier: &dyn Notifier, due: &Due) -> Tried {
     let now = || parts.clock.now();
     let (answer, then) = match letter(parts, due).await {
         Ok(Some((job, secrets))) => {
-            match courier.deliver(&job, (WebhookEvent::Ended, job.life.last_seq), &secrets).await {
+            match notifier.deliver(&job, (WebhookEvent::Ended, job.life.last_seq), &secrets).await {
                 Ok(answer) => (answer, Then::Delivered),
                 Err(Undelivered { answer, is_final: true, .. }) => (answer, Then::GivenUp),
                 Err(Undelivered { answer, retry_after, .. }) => {

@@ -14,8 +14,8 @@ use crate::running::Attempts;
 use crate::stats::Counters;
 use crate::tasks::{Tasks, ended};
 use crate::{
-    Chance, Clock, Courier, LogReader, Registry, Settings, Stats, Stop, Submission, SubmitError, Submitted, dispatcher,
-    heartbeat, maintenance, tell,
+    Chance, Clock, LogReader, Notifier, Registry, Settings, Stats, Stop, Submission, SubmitError, Submitted,
+    dispatcher, heartbeat, maintenance, tell,
 };
 
 /// When nothing is known about how fast jobs start.
@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) stats: Counters,
     pub(crate) places: Places,
-    pub(crate) courier: OnceLock<Arc<dyn Courier>>,
+    pub(crate) notifier: OnceLock<Arc<dyn Notifier>>,
     /// How many webhooks may be told of a job that runs at once.
     pub(crate) tellings: Semaphore,
     lag: Lag,
@@ -90,7 +90,7 @@ impl Engine {
             recorder,
             stats,
             places,
-            courier: OnceLock::new(),
+            notifier: OnceLock::new(),
             tellings: Semaphore::new(tell::TELLINGS_MAX),
             lag,
             draining,

@@ -41,7 +41,7 @@ pub use blocking::{Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, C
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock};
 pub use context::{Context, Stop};
-pub use deliver::{Courier, SECRET_OVERLAP, Undelivered};
+pub use deliver::{Notifier, SECRET_OVERLAP, Undelivered};
 pub use engine::Engine;
 pub use handler::{About, Failure, Handler, Registry};
 pub use hub::Hub;

@@ -6,7 +6,7 @@ use raincheck_store::StoreError;
 use tokio::time::Instant;
 
 use crate::engine::Parts;
-use crate::{Courier, LogReader};
+use crate::{LogReader, Notifier};
 
 /// The least time between two tellings of progress or output.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -18,23 +18,23 @@ impl Parts {
     /// Has the webhook of a job whose attempt was just started told how it goes on, if it wants to hear of that.
     pub(crate) fn tell(self: &Arc<Self>, job: &Job) {
         let wants = |webhook: &Webhook| webhook.events.iter().any(|event| *event != WebhookEvent::Ended);
-        if let (Some(courier), true) = (self.courier.get(), job.spec.webhook.as_ref().is_some_and(wants)) {
-            self.tasks.spawn_loop(run(Arc::clone(self), Arc::clone(courier), job.clone()));
+        if let (Some(notifier), true) = (self.notifier.get(), job.spec.webhook.as_ref().is_some_and(wants)) {
+            self.tasks.spawn_loop(run(Arc::clone(self), Arc::clone(notifier), job.clone()));
         }
     }
 }
 
 /// Tells the webhook of a job whose attempt has just started what it wants to hear before the end: each once, at most, and none
 /// of it promised. What comes while the endpoint is being told, or too soon after, is told together.
-async fn run(parts: Arc<Parts>, courier: Arc<dyn Courier>, job: Job) {
-    if let Err(error) = follow(&parts, &*courier, &job).await
+async fn run(parts: Arc<Parts>, notifier: Arc<dyn Notifier>, job: Job) {
+    if let Err(error) = follow(&parts, &*notifier, &job).await
         && error != StoreError::Stopped
     {
         tracing::warn!(job = %job.id, %error, "failed to tell a webhook of a job's progress");
     }
 }
 
-async fn follow(parts: &Arc<Parts>, courier: &dyn Courier, job: &Job) -> Result<(), StoreError> {
+async fn follow(parts: &Arc<Parts>, notifier: &dyn Notifier, job: &Job) -> Result<(), StoreError> {
     let Some(webhook) = &job.spec.webhook else { return Ok(()) };
     // From its start on, which is the last that happened to it.
     let after = job.life.last_seq.saturating_sub(1);
@@ -48,18 +48,23 @@ async fn follow(parts: &Arc<Parts>, courier: &dyn Courier, job: &Job) -> Result<
         let mut told = events.iter().rev().filter_map(|event| Some((of(event)?, event.seq)));
         if let Some(latest) = told.find(|(event, _)| webhook.events.contains(event)) {
             let began = Instant::now();
-            tell(parts, courier, job.id, latest).await?;
+            tell(parts, notifier, job.id, latest).await?;
             tokio::time::sleep_until(began + INTERVAL).await;
         }
     }
 }
 
 /// Tells a webhook how its job stands, unless too many are being told just now, or the job has ended.
-async fn tell(parts: &Parts, courier: &dyn Courier, job: JobId, event: (WebhookEvent, u64)) -> Result<(), StoreError> {
+async fn tell(
+    parts: &Parts,
+    notifier: &dyn Notifier,
+    job: JobId,
+    event: (WebhookEvent, u64),
+) -> Result<(), StoreError> {
     let Ok(_place) = parts.tellings.try_acquire() else { return Ok(()) };
     let Some(now) = parts.store.get(job, None).await?.filter(|job| !job.life.state.is_final()) else { return Ok(()) };
     let secrets = parts.webhook_secrets(&now.spec.tenant).await?;
-    if let Err(undelivered) = courier.deliver(&now, event, &secrets).await {
+    if let Err(undelivered) = notifier.deliver(&now, event, &secrets).await {
         tracing::debug!(%job, answer = undelivered.answer, "a webhook did not take what is told once");
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_core::{Job, JobId, Json, Progress, Time, Webhook, WebhookEvent};
 use raincheck_engine::{
-    Chance, Clock, Context, Courier, Engine, Failure, Hub, Registry, SECRET_OVERLAP, Settings, Submission, Undelivered,
+    Chance, Clock, Context, Engine, Failure, Hub, Notifier, Registry, SECRET_OVERLAP, Settings, Submission, Undelivered,
 };
 use raincheck_store::{Delivery, DeliveryState, WebhookSecrets};
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Note {
 }
 
 #[async_trait]
-impl Courier for Note {
+impl Notifier for Note {
     async fn deliver(&self, job: &Job, (event, _): (WebhookEvent, u64), _: &WebhookSecrets) -> Answer {
         let endpoint = job.spec.webhook.as_ref().unwrap().endpoint(&job.spec.tenant);
         let endpoint = endpoint.split_once(' ').unwrap().1.to_owned();
@@ -69,11 +69,11 @@ fn refused(retry_after: Option<Duration>, is_final: bool) -> Answer {
     Err(Undelivered { answer: "it does not want it".to_owned(), retry_after, is_final })
 }
 
-async fn fixture(courier: Note) -> (Fixture, Arc<Note>) {
+async fn fixture(notifier: Note) -> (Fixture, Arc<Note>) {
     let fixture = engine(Work(|_, _| async { Ok(Json::null()) })).await;
-    let courier = Arc::new(courier);
-    fixture.engine.deliver_by(Arc::clone(&courier) as _);
-    (fixture, courier)
+    let notifier = Arc::new(notifier);
+    fixture.engine.deliver_by(Arc::clone(&notifier) as _);
+    (fixture, notifier)
 }
 
 async fn submit(fixture: &Fixture, url: &str) -> JobId {
@@ -98,14 +98,14 @@ async fn settled(fixture: &Fixture, job: JobId) -> Delivery {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_is_told_at_once_and_once() {
-    let (fixture, courier) = fixture(Note::new(taken)).await;
+    let (fixture, notifier) = fixture(Note::new(taken)).await;
     let job = submit(&fixture, "https://a.example/").await;
     fixture.submit(|_| ()).await;
     let delivery = settled(&fixture, job).await;
     assert_eq!((delivery.tries, delivery.state), (1, DeliveryState::Delivered));
     assert_eq!(delivery.last.unwrap().1, "204");
     sleep(Duration::from_secs(300)).await;
-    let told = courier.told();
+    let told = notifier.told();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((told[0].0.as_secs(), told[0].2, told[0].3), (0, job, WebhookEvent::Ended));
     assert_eq!(fixture.engine.stats().deliveries.delivered, 1);
@@ -113,11 +113,11 @@ async fn the_end_is_told_at_once_and_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_taken_is_told_ten_times_within_three_days_and_then_given_up() {
-    let (fixture, courier) = fixture(Note::new(|_| refused(None, false))).await;
+    let (fixture, notifier) = fixture(Note::new(|_| refused(None, false))).await;
     let job = submit(&fixture, "https://a.example/").await;
     let delivery = settled(&fixture, job).await;
     assert_eq!((delivery.tries, delivery.state), (10, DeliveryState::GivenUp));
-    let times = courier.times();
+    let times = notifier.times();
     let due = [0, 5, 305, 2_105, 9_305, 27_305, 63_305, 113_705, 185_705, 272_105];
     for (time, due) in times.iter().zip(due) {
         assert!((due..=due + due / 10 + 60).contains(time), "{times:?}");
@@ -125,7 +125,7 @@ async fn what_is_not_taken_is_told_ten_times_within_three_days_and_then_given_up
     let stats = fixture.engine.stats().deliveries;
     assert_eq!((stats.delivered, stats.failed, stats.given_up), (0, 9, 1));
     assert!(fixture.engine.deliver_again(job, None).await.unwrap());
-    courier.heard(11).await;
+    notifier.heard(11).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,13 +134,13 @@ async fn an_endpoint_says_when_to_come_back_or_never() {
         "later" => refused(Some(Duration::from_secs(50)), false),
         _ => refused(None, true),
     };
-    let (fixture, courier) = fixture(Note::new(answer)).await;
+    let (fixture, notifier) = fixture(Note::new(answer)).await;
     let later = submit(&fixture, "https://later/").await;
     let never = submit(&fixture, "https://never/").await;
     let given_up = settled(&fixture, never).await;
     assert_eq!((given_up.tries, given_up.state), (1, DeliveryState::GivenUp));
-    courier.heard(3).await;
-    let times: Vec<u64> = courier.told().iter().filter(|told| told.2 == later).map(|told| told.0.as_secs()).collect();
+    notifier.heard(3).await;
+    let times: Vec<u64> = notifier.told().iter().filter(|told| told.2 == later).map(|told| told.0.as_secs()).collect();
     assert!((50..=56).contains(&times[1]), "{times:?}");
 }
 
@@ -148,42 +148,42 @@ async fn an_endpoint_says_when_to_come_back_or_never() {
 async fn a_slow_endpoint_holds_up_no_other_and_is_called_ten_times_at_once() {
     let mut slow = Note::new(taken);
     slow.slow.insert("slow", Duration::from_secs(15));
-    let (fixture, courier) = fixture(slow).await;
+    let (fixture, notifier) = fixture(slow).await;
     for _ in 0..100 {
         submit(&fixture, "https://slow/").await;
     }
     let quick = submit(&fixture, "https://quick/").await;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(settled(&fixture, quick).await.state, DeliveryState::Delivered);
-    let to_slow = |courier: &Note| courier.told().iter().filter(|told| told.1 == "slow").count();
-    assert_eq!(to_slow(&courier), 10);
+    let to_slow = |notifier: &Note| notifier.told().iter().filter(|told| told.1 == "slow").count();
+    assert_eq!(to_slow(&notifier), 10);
     sleep(Duration::from_secs(14)).await;
-    assert_eq!(to_slow(&courier), 20);
+    assert_eq!(to_slow(&notifier), 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_is_told_one_thing_at_a_time() {
     let mut dead = Note::new(|_| refused(None, false));
     dead.slow.insert("dead", Duration::from_secs(15));
-    let (fixture, courier) = fixture(dead).await;
+    let (fixture, notifier) = fixture(dead).await;
     for _ in 0..100 {
         submit(&fixture, "https://dead/").await;
     }
     sleep(Duration::from_secs(20)).await;
-    assert_eq!(courier.told().len(), 11, "ten, and then one");
+    assert_eq!(notifier.told().len(), 11, "ten, and then one");
     sleep(Duration::from_secs(30)).await;
-    assert_eq!(courier.told().len(), 13);
+    assert_eq!(notifier.told().len(), 13);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_when_the_engine_drains_is_waited_for() {
     let mut slow = Note::new(taken);
     slow.slow.insert("slow", Duration::from_secs(3));
-    let (fixture, courier) = fixture(slow).await;
+    let (fixture, notifier) = fixture(slow).await;
     submit(&fixture, "https://slow/").await;
-    courier.heard(1).await;
+    notifier.heard(1).await;
     fixture.engine.drain(Duration::from_secs(1)).await.unwrap();
-    assert_eq!(courier.began.elapsed().as_secs(), 3);
+    assert_eq!(notifier.began.elapsed().as_secs(), 3);
     assert_eq!(fixture.engine.stats().deliveries.delivered, 1);
 }
 
@@ -205,18 +205,18 @@ async fn what_was_under_way_when_the_server_died_is_told_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_courier_that_panics_holds_up_nothing() {
+async fn a_notifier_that_panics_holds_up_nothing() {
     let answer = |endpoint: &str| match endpoint {
-        "bad" => panic!("the courier is broken"),
+        "bad" => panic!("the notifier is broken"),
         _ => taken(endpoint),
     };
-    let (fixture, courier) = fixture(Note::new(answer)).await;
+    let (fixture, notifier) = fixture(Note::new(answer)).await;
     for _ in 0..20 {
         submit(&fixture, "https://bad/").await;
     }
     let good = submit(&fixture, "https://good/").await;
     assert_eq!(settled(&fixture, good).await.state, DeliveryState::Delivered);
-    courier.heard(41).await;
+    notifier.heard(41).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,8 +230,8 @@ async fn what_happens_before_the_end_is_told_to_those_who_want_it_and_not_too_of
         Ok::<_, Failure>(Json::null())
     });
     let fixture = engine(work).await;
-    let courier = Arc::new(Note::new(taken));
-    fixture.engine.deliver_by(Arc::clone(&courier) as _);
+    let notifier = Arc::new(Note::new(taken));
+    fixture.engine.deliver_by(Arc::clone(&notifier) as _);
     let wants = |events: &[WebhookEvent]| {
         let webhook = Webhook { events: events.iter().copied().collect(), ..Webhook::new("https://a.example/".into()) };
         move |submission: &mut Submission| submission.webhook = Some(webhook)
@@ -241,7 +241,7 @@ async fn what_happens_before_the_end_is_told_to_those_who_want_it_and_not_too_of
     let end = fixture.submit(wants(&[WebhookEvent::Ended])).await;
     settled(&fixture, end).await;
     settled(&fixture, all).await;
-    let told = courier.told();
+    let told = notifier.told();
     let of = |job: JobId| told.iter().filter(|told| told.2 == job).map(|told| told.3).collect::<Vec<_>>();
     assert_eq!((of(start), of(end)), (vec![WebhookEvent::Started], vec![WebhookEvent::Ended]));
     let of_all = of(all);

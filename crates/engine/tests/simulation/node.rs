@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use raincheck_core::{Job, JobId, WebhookEvent, WorkerId};
-use raincheck_engine::{Chance, Clock, Courier, Engine, Hub, Registry, Settings, Undelivered};
+use raincheck_engine::{Chance, Clock, Engine, Hub, Notifier, Registry, Settings, Undelivered};
 use raincheck_store::{Change, MemoryStore, Observer, WebhookSecrets};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -51,7 +51,7 @@ struct Post {
 }
 
 #[async_trait]
-impl Courier for Post {
+impl Notifier for Post {
     async fn deliver(&self, job: &Job, _: (WebhookEvent, u64), _: &WebhookSecrets) -> Result<String, Undelivered> {
         let (time, fails) = {
             let mut random = self.random.lock().unwrap();

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use raincheck_core::{Job, Json, Outcome, Time, WebhookEvent, WebhookForm};
-use raincheck_engine::{Courier, Undelivered};
+use raincheck_engine::{Notifier, Undelivered};
 use raincheck_store::{StoreError, WebhookSecrets};
 use raincheck_upstream::{Answered, Messenger};
 use serde::Serialize;
@@ -25,7 +25,7 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("raincheck/", e
 
 /// Puts what is told of a job into the words of the dialect, signs it and posts it.
 pub(super) struct Post {
-    /// Weak, because the engine has the courier and the server has the engine.
+    /// Weak, because the engine has the notifier and the server has the engine.
     api: Weak<Api>,
     messenger: Messenger,
 }
@@ -52,7 +52,7 @@ impl Post {
 }
 
 #[async_trait]
-impl Courier for Post {
+impl Notifier for Post {
     async fn deliver(
         &self,
         job: &Job,
