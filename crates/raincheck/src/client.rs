@@ -32,10 +32,10 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "RAINCHECK_API_KEY", hide_env_values = true, value_name = "KEY")]
     key: Option<String>,
     /// How long to wait for a connection
-    #[arg(long, global = true, default_value = "30s", value_name = "TIME", value_parser = crate::config::duration::parse)]
+    #[arg(long, global = true, default_value = "30s", value_name = "TIME", value_parser = raincheck_recipes::duration::parse)]
     connect_timeout: Duration,
     /// How long the server may say nothing
-    #[arg(long, global = true, default_value = "300s", value_name = "TIME", value_parser = crate::config::duration::parse)]
+    #[arg(long, global = true, default_value = "300s", value_name = "TIME", value_parser = raincheck_recipes::duration::parse)]
     read_timeout: Duration,
 }
 
@@ -192,7 +192,7 @@ impl Client {
     }
 
     fn silent(&self) -> Failure {
-        let limit = crate::config::duration::show(self.read_timeout);
+        let limit = raincheck_recipes::duration::show(self.read_timeout);
         let message = format!("{} has said nothing for {limit}", self.server);
         Failure::new(Exit::Unreachable, message).hint("--read-timeout sets how long it may be silent")
     }

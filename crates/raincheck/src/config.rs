@@ -6,12 +6,10 @@
 
 mod audio;
 mod complaint;
-pub(crate) mod duration;
 mod egress;
 mod engine;
 mod limits;
 mod log;
-mod nearest;
 mod reader;
 mod server;
 pub(crate) mod size;

@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::client::{Answer, Ask, Client, encoded};
-use crate::config::duration;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::follow;
 use crate::show::Job;
+use raincheck_recipes::duration;
 
 /// How long one request may wait for a job's end.
 const WAIT_MAX: Duration = Duration::from_secs(30);

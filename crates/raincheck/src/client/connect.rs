@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-use crate::config::duration;
 use crate::exit::{Exit, Failure};
+use raincheck_recipes::duration;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use raincheck_recipes::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::complaint::{Complaint, Line, Place};
-use super::nearest::nearest;
 use super::value::Value;
 
 /// Where settings come from, the later before the earlier: the file, the environment, flags.

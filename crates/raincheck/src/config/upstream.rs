@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use hyper::Uri;
 use raincheck_core::gate::ConcurrencyLimit;
+use raincheck_recipes::nearest;
 use raincheck_upstream::{OnAmbiguous, Patience, Price, PriceError, Prices, Protocol, Secret, UpstreamConfig};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::nearest::nearest;
 use super::reader::{Reader, Setting, did_you_mean};
 use super::value::{Value, one_of, word_of};
 

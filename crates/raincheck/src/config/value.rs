@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hyper::Uri;
 use raincheck_core::Kind;
+use raincheck_recipes::duration;
 use raincheck_upstream::{BadNetwork, Network};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::duration;
 use super::size::Size;
 
 /// What a setting can hold: read from the file, an environment variable or a flag.

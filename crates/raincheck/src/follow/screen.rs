@@ -4,10 +4,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use raincheck_core::{EventBody, Outcome, Problem, Progress, Spec, Time};
 
 use crate::client::Event;
-use crate::config::duration;
 use crate::console::{Console, harmless};
 use crate::exit::{Exit, Failure};
 use crate::show;
+use raincheck_recipes::duration;
 
 /// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(100);

@@ -3,9 +3,9 @@ use std::time::Duration;
 use raincheck_engine::Engine;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::duration;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
+use raincheck_recipes::duration;
 
 /// How often it is told how many jobs are still waited for.
 const TELL: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 /// The word that `text` was probably meant to be: the one fewest slips of the finger away, if these are few.
-pub(crate) fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let few = 1 + text.chars().count() / 4;
     words
         .into_iter()

@@ -1,3 +1,5 @@
+//! Lengths of time as people write them.
+
 use std::time::Duration;
 
 /// Units by falling length; months and years are left out because they have none.
@@ -7,7 +9,7 @@ const UNITS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_00
 ///
 /// # Errors
 /// A sentence that says how it is written.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a duration such as 15s, 500ms, 1h30m or 7d, not {text:?}");
     let (mut rest, mut total) = (text.trim(), 0_u64);
     if rest.is_empty() {
@@ -27,7 +29,8 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Writes a length of time so that [`parse`] reads it back, to the millisecond.
-pub(crate) fn show(duration: Duration) -> String {
+#[must_use]
+pub fn show(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".into();

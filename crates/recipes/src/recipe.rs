@@ -1,0 +1,207 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use raincheck_core::ProblemType;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use crate::input::{Sent, collect};
+use crate::read::{Entries, Reading};
+use crate::references;
+use crate::route::Path;
+use crate::{Answer, Field, JobOptions, Method, Misfit, Mistake, Page, Route, Step, Template, nearest};
+
+/// The longest name of a recipe, in bytes.
+const NAME_MAX: usize = 64;
+/// The most steps of a recipe.
+const STEPS_MAX: usize = 100;
+/// The largest recipe, in bytes.
+pub const RECIPE_MAX: usize = 1 << 20;
+
+/// A slow endpoint, as a file describes it.
+#[derive(Debug)]
+pub struct Recipe {
+    /// Its name.
+    pub name: String,
+    /// What it does, in a sentence.
+    pub summary: String,
+    /// Where it is reached.
+    pub route: Route,
+    /// What it is given.
+    pub input: Vec<Field>,
+    /// How its jobs are run.
+    pub job: JobOptions,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What a job gives; the result of the last step if it does not say.
+    pub result: Option<Template>,
+    /// The answer to a request that was accepted.
+    pub accepted: Answer,
+    /// Where a job's progress is told.
+    pub status: Option<Page>,
+    /// The answers to requests that were refused, by the problem's name; `*` for all others.
+    pub errors: BTreeMap<String, Answer>,
+    /// What the file holds.
+    pub source: String,
+    /// 64 hexadecimal digits that no other file's content has.
+    pub version: String,
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: &std::path::Path, text: &str) -> Result<Self, Vec<Mistake>> {
+        let mut reading = Reading::new(path, text);
+        if text.len() > RECIPE_MAX {
+            reading.complain(0..0, format!("a recipe has {RECIPE_MAX} bytes at most"), None);
+            return Err(reading.mistakes);
+        }
+        let recipe = Self::of(text, &mut reading);
+        if let Some(recipe) = &recipe {
+            references::check(recipe, &mut reading);
+        }
+        reading.mistakes.sort_by_key(|mistake| mistake.line.number());
+        match recipe {
+            Some(recipe) if reading.mistakes.is_empty() => Ok(recipe),
+            _ => Err(reading.mistakes),
+        }
+    }
+
+    fn of<'t>(text: &str, reading: &mut Reading<'t>) -> Option<Self> {
+        let mut top = reading.top();
+        let name = top.text("name", reading);
+        let summary = top.text("summary", reading).map(Spanned::into_inner).unwrap_or_default();
+        let result = top.template("result", reading);
+        let route = match top.take("route") {
+            Some(value) => reading.table("[route]".to_owned(), value).and_then(|entries| route(entries, reading)),
+            None => {
+                let hint = "such as [route] and below it post = \"/api/score\"".to_owned();
+                reading.complain(0..0, "the recipe does not say where it is reached".to_owned(), Some(hint));
+                None
+            }
+        };
+        let input = top.take("input").and_then(|value| reading.table("[input]".to_owned(), value));
+        let input = Field::read_all(input, route.as_ref(), reading);
+        let job = top.take("job").and_then(|value| reading.table("[job]".to_owned(), value));
+        let job = job.map(|entries| JobOptions::read(entries, reading)).unwrap_or_default();
+        let steps = steps(&mut top, reading);
+        let accepted = top.take("accepted").and_then(|value| Answer::read("[accepted]", value, reading));
+        let status = top.take("status").and_then(|value| Page::read("[status]", value, reading));
+        let errors = errors(&mut top, reading);
+        top.finish(reading);
+        let name = name.map(|name| checked_name(name, reading)).unwrap_or_else(|| {
+            reading.complain(0..0, "the recipe has no `name`".to_owned(), Some("such as name = \"score\"".to_owned()));
+            String::new()
+        });
+        let accepted = accepted.unwrap_or(Answer { status: None, body: None });
+        let (source, version) = (text.to_owned(), version(text));
+        Some(Self {
+            name,
+            summary,
+            route: route?,
+            input,
+            job,
+            steps,
+            result,
+            accepted,
+            status,
+            errors,
+            source,
+            version,
+        })
+    }
+
+    /// The input that a request comes to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what was sent.
+    pub fn collect(&self, sent: Sent) -> Result<Value, Vec<Misfit>> {
+        collect(&self.input, sent, self.route.ignore_unknown)
+    }
+
+    /// The answer to a problem of this name, if the recipe has one.
+    #[must_use]
+    pub fn error(&self, problem: &str) -> Option<&Answer> {
+        self.errors.get(problem).or_else(|| self.errors.get("*"))
+    }
+
+    /// Every route of the recipe.
+    pub fn routes(&self) -> impl Iterator<Item = (Method, &Path)> {
+        let status = self.status.iter().map(|page| (Method::Get, &page.path));
+        std::iter::once((self.route.method, &self.route.path)).chain(status)
+    }
+}
+
+fn checked_name(name: Spanned<String>, reading: &mut Reading<'_>) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let text = name.get_ref();
+    if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(plain) {
+        reading.complain(name.span(), format!("a name has 1 to {NAME_MAX} of a-z A-Z 0-9 . _ -"), None);
+    }
+    name.into_inner()
+}
+
+fn route<'t>(mut entries: Entries<'t>, reading: &mut Reading<'t>) -> Option<Route> {
+    let span = entries.span();
+    let mut found = Vec::new();
+    for (word, method) in Method::ALL {
+        found.extend(entries.text(word, reading).map(|path| (method, path)));
+    }
+    let public = entries.flag("public", reading).unwrap_or(false);
+    let ignore_unknown = entries.flag("ignore_unknown", reading).unwrap_or(false);
+    entries.finish(reading);
+    let [(method, path)] = &found[..] else {
+        let hint = Some("such as post = \"/api/score\"".to_owned());
+        reading.complain(span, "[route] has one method with its path".to_owned(), hint);
+        return None;
+    };
+    match Path::read(path.get_ref()) {
+        Ok(path) => Some(Route { method: *method, path, public, ignore_unknown }),
+        Err(message) => {
+            reading.complain(path.span(), message, None);
+            None
+        }
+    }
+}
+
+fn steps<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> Vec<Step> {
+    let entries = top.take("steps").and_then(|value| reading.table("[steps]".to_owned(), value));
+    let named = entries.map(|mut entries| entries.rest()).unwrap_or_default();
+    let (count, first) = (named.len(), named.first().map(|entry| entry.name.span()));
+    if count == 0 || count > STEPS_MAX {
+        let hint = Some("such as [steps.answer] and below it kind = \"llm.chat\"".to_owned());
+        let message = format!("a recipe has from 1 to {STEPS_MAX} steps, each in a table of its own");
+        reading.complain(first.unwrap_or(0..0), message, hint);
+    }
+    named.into_iter().filter_map(|entry| Step::read(entry, reading)).collect()
+}
+
+fn errors<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> BTreeMap<String, Answer> {
+    let entries = top.take("errors").and_then(|value| reading.table("[errors]".to_owned(), value));
+    let named = entries.map(|mut entries| entries.rest()).unwrap_or_default();
+    let mut errors = BTreeMap::new();
+    for entry in named {
+        let (span, name) = (entry.name.span(), entry.name.into_inner());
+        if name != "*" && !ProblemType::ALL.iter().any(|problem| problem.name == name) {
+            let near = nearest(&name, ProblemType::ALL.iter().map(|problem| problem.name));
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            let hint = hint.unwrap_or_else(|| "docs/problems has a page for each; `*` is every other".to_owned());
+            reading.complain(span, format!("there is no problem `{name}`"), Some(hint));
+            continue;
+        }
+        if let Some(answer) = Answer::read(&format!("[errors.{name}]"), entry.value, reading) {
+            errors.insert(name, answer);
+        }
+    }
+    errors
+}
+
+fn version(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut version, byte| {
+        let _ = write!(version, "{byte:02x}");
+        version
+    })
+}

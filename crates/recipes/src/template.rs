@@ -1,0 +1,251 @@
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use minijinja::{Environment, Expression, UndefinedBehavior};
+use serde_json::{Map, Value};
+
+use crate::Scope;
+use crate::scope::computed;
+
+/// The longest text that a template may come to, in bytes.
+const TEXT_MAX: usize = 8 << 20;
+
+/// Where expressions are made: what is missing is an error, and nothing is escaped, because values stay values.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Nothing here needs long lists out of nowhere.
+    environment.remove_global("range");
+    environment
+});
+
+/// A value with holes: JSON whose strings may hold expressions between `{{` and `}}`. A string that is one expression and
+/// nothing else becomes the expression's value, whatever its type; in other strings values are written as text.
+#[derive(Debug)]
+pub enum Template {
+    /// Without holes.
+    Fixed(Value),
+    /// One expression.
+    Computed(Formula),
+    /// Text with expressions in it.
+    Text(Vec<Piece>),
+    /// A list.
+    List(Vec<Template>),
+    /// A table, in the order it was written.
+    Table(Vec<(String, Template)>),
+}
+
+/// An expression, ready to be computed.
+#[derive(Debug)]
+pub struct Formula {
+    source: String,
+    expression: Expression<'static, 'static>,
+}
+
+/// A part of a text.
+#[derive(Debug)]
+pub enum Piece {
+    /// As it stands.
+    Plain(String),
+    /// To be computed.
+    Hole(Formula),
+}
+
+/// Why a template comes to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{expression}` cannot be computed: {reason}")]
+pub struct TemplateError {
+    /// The expression.
+    pub expression: String,
+    /// What is wrong with it, given the values that there are.
+    pub reason: String,
+}
+
+impl Formula {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(source: &str) -> Result<Self, String> {
+        let expression = ENVIRONMENT.compile_expression_owned(source.to_owned());
+        let expression = expression.map_err(|error| error.detail().unwrap_or("it is no expression").to_owned())?;
+        Ok(Self { source: source.trim().to_owned(), expression })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What it refers to: names joined by dots.
+    #[must_use]
+    pub fn references(&self) -> BTreeSet<String> {
+        self.expression.undeclared_variables(true).into_iter().collect()
+    }
+
+    /// Its value.
+    ///
+    /// # Errors
+    /// If it has none, given what there is.
+    pub fn compute(&self, scope: &Scope) -> Result<Value, TemplateError> {
+        let failed = |reason: String| TemplateError { expression: self.source.clone(), reason };
+        let value = self.expression.eval(scope.values()).map_err(|error| failed(reason(&error)))?;
+        if value.is_undefined() {
+            return Err(failed("there is no such value".to_owned()));
+        }
+        serde_json::to_value(&value).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Whether it holds: as in Jinja, what is empty, zero or nothing does not.
+    ///
+    /// # Errors
+    /// If it has no value, given what there is.
+    pub fn holds(&self, scope: &Scope) -> Result<bool, TemplateError> {
+        Ok(computed(&self.compute(scope)?).is_true())
+    }
+}
+
+fn reason(error: &minijinja::Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned)
+}
+
+impl Template {
+    /// Reads a text, which may have holes.
+    ///
+    /// # Errors
+    /// What is wrong with an expression in it.
+    pub fn of_text(text: &str) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(start) = rest.find("{{") {
+            let end = end_of(&rest[start + 2..]).ok_or("`{{` is not closed by `}}`")?;
+            let formula = Formula::read(&rest[start + 2..start + 2 + end])?;
+            if start > 0 {
+                pieces.push(Piece::Plain(rest[..start].to_owned()));
+            }
+            pieces.push(Piece::Hole(formula));
+            rest = &rest[start + 2 + end + 2..];
+        }
+        if pieces.is_empty() {
+            return Ok(Self::Fixed(Value::from(text)));
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Plain(rest.to_owned()));
+        }
+        Ok(match <[Piece; 1]>::try_from(pieces) {
+            Ok([Piece::Hole(formula)]) => Self::Computed(formula),
+            Ok(pieces) => Self::Text(pieces.into()),
+            Err(pieces) => Self::Text(pieces),
+        })
+    }
+
+    /// The value with its holes filled.
+    ///
+    /// # Errors
+    /// If an expression has no value, given what there is, or a text becomes longer than 8 MiB.
+    pub fn render(&self, scope: &Scope) -> Result<Value, TemplateError> {
+        match self {
+            Self::Fixed(value) => Ok(value.clone()),
+            Self::Computed(formula) => formula.compute(scope),
+            Self::Text(pieces) => text(pieces, scope).map(Value::from),
+            Self::List(items) => items.iter().map(|item| item.render(scope)).collect(),
+            Self::Table(entries) => {
+                let entry = |(name, value): &(String, Self)| Ok((name.clone(), value.render(scope)?));
+                entries.iter().map(entry).collect::<Result<Map<_, _>, _>>().map(Value::Object)
+            }
+        }
+    }
+
+    /// Every expression in it.
+    pub fn formulas(&self) -> Vec<&Formula> {
+        match self {
+            Self::Fixed(_) => Vec::new(),
+            Self::Computed(formula) => vec![formula],
+            Self::Text(pieces) => pieces
+                .iter()
+                .filter_map(|piece| match piece {
+                    Piece::Hole(formula) => Some(formula),
+                    Piece::Plain(_) => None,
+                })
+                .collect(),
+            Self::List(items) => items.iter().flat_map(Self::formulas).collect(),
+            Self::Table(entries) => entries.iter().flat_map(|(_, value)| value.formulas()).collect(),
+        }
+    }
+}
+
+/// Where the expression ends: at the first `}}` that stands in no string of it.
+fn end_of(text: &str) -> Option<usize> {
+    let (mut quote, mut escaped) = (None, false);
+    for (at, letter) in text.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if letter == '\\' => escaped = true,
+            Some(open) if letter == open => quote = None,
+            Some(_) => {}
+            None if letter == '"' || letter == '\'' => quote = Some(letter),
+            None if text[at..].starts_with("}}") && !text[at..].starts_with("}}}") => return Some(at),
+            None => {}
+        }
+    }
+    None
+}
+
+fn text(pieces: &[Piece], scope: &Scope) -> Result<String, TemplateError> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Plain(plain) => text.push_str(plain),
+            Piece::Hole(formula) => match formula.compute(scope)? {
+                Value::Null => {}
+                Value::String(value) => text.push_str(&value),
+                other => text.push_str(&other.to_string()),
+            },
+        }
+        if text.len() > TEXT_MAX {
+            let (expression, reason) = ("…".to_owned(), format!("the text has more than {TEXT_MAX} bytes"));
+            return Err(TemplateError { expression, reason });
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn render(text: &str) -> Result<Value, TemplateError> {
+        let input = json!({ "name": "Ada", "n": 45, "list": [1, 2], "none": null, "text": "a }} b" });
+        Template::of_text(text).unwrap().render(&Scope::of_input(&input))
+    }
+
+    #[test]
+    fn one_expression_keeps_its_type_and_text_is_text() {
+        assert_eq!(render("{{ input.n }}"), Ok(json!(45)));
+        assert_eq!(render("{{ input.list }}"), Ok(json!([1, 2])));
+        assert_eq!(render("{{ input.none }}"), Ok(Value::Null));
+        assert_eq!(render("Dear {{ input.name }}, {{ input.n }} % {{ input.none }}"), Ok(json!("Dear Ada, 45 % ")));
+        assert_eq!(render("{{ input.n > 40 and input.name == 'Ada' }}"), Ok(json!(true)));
+        assert_eq!(render("{{ {'a': {'b': 1}}.a.b }}"), Ok(json!(1)));
+        assert_eq!(render("no {holes} here"), Ok(json!("no {holes} here")));
+        assert_eq!(render("{{ '}}' ~ input.text }}"), Ok(json!("}}a }} b")));
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        assert_eq!(render("{{ input.nmae }}").unwrap_err().expression, "input.nmae");
+        assert!(render("{{ input.none.x }}").is_err());
+        for bad in ["{{ input.", "{{ 1 + }}", "{{ }}", "{{ 'open }}"] {
+            assert!(Template::of_text(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn references_are_names_joined_by_dots() {
+        let formula = Formula::read("steps.rewrite.text ~ input.question | upper").unwrap();
+        assert_eq!(formula.references(), ["input.question".to_owned(), "steps.rewrite.text".to_owned()].into());
+    }
+}
