@@ -175,9 +175,9 @@ impl Template {
     }
 }
 
-/// Where the expression ends: at the first `}}` that stands in no string of it.
+/// Where the expression ends: at the `}}` that stands neither in a string of it nor closes a table of its own.
 fn end_of(text: &str) -> Option<usize> {
-    let (mut quote, mut escaped) = (None, false);
+    let (mut quote, mut escaped, mut depth) = (None, false, 0_u32);
     for (at, letter) in text.char_indices() {
         match quote {
             Some(_) if escaped => escaped = false,
@@ -185,7 +185,9 @@ fn end_of(text: &str) -> Option<usize> {
             Some(open) if letter == open => quote = None,
             Some(_) => {}
             None if letter == '"' || letter == '\'' => quote = Some(letter),
-            None if text[at..].starts_with("}}") && !text[at..].starts_with("}}}") => return Some(at),
+            None if letter == '{' => depth += 1,
+            None if letter == '}' && depth > 0 => depth -= 1,
+            None if text[at..].starts_with("}}") => return Some(at),
             None => {}
         }
     }
