@@ -13,6 +13,7 @@ use crate::auth::Keyring;
 use crate::body::Bodies;
 use crate::dialect::Calls;
 use crate::metrics::HttpMetrics;
+use crate::recipes::Visitors;
 
 /// What all handlers share.
 pub(crate) struct Api {
@@ -22,6 +23,8 @@ pub(crate) struct Api {
     pub(crate) closing: CancellationToken,
     pub(crate) keyring: Keyring,
     pub(crate) bodies: Bodies,
+    /// Who came to recipes of late.
+    pub(crate) visitors: Visitors,
     pub(crate) metrics: HttpMetrics,
     /// What goes on without the request that began it.
     pub(crate) tasks: TaskTracker,

@@ -59,7 +59,7 @@ impl JsonBody {
     }
 
     /// Reads a body to its end, within the limits of size and time.
-    async fn read(api: &Arc<Api>, mut body: Body) -> Result<Self, ApiError> {
+    pub(crate) async fn read(api: &Arc<Api>, mut body: Body) -> Result<Self, ApiError> {
         let max = api.settings.body_bytes_max;
         let announced = body.size_hint().lower();
         if announced > max as u64 {

@@ -12,7 +12,7 @@ mod list;
 mod request;
 mod result;
 mod retry;
-mod sse;
+pub(crate) mod sse;
 mod submit;
 mod view;
 

@@ -13,7 +13,6 @@ mod expiry;
 mod files;
 mod held;
 mod models;
-mod multipart;
 mod page;
 mod responses;
 mod served;
@@ -25,6 +24,7 @@ use axum::http::Method;
 use direct::{Chat, Embeddings, Images};
 
 pub(crate) use error::told;
+pub(crate) use files::refused;
 
 use crate::router::Routes;
 

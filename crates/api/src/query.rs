@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -50,6 +51,18 @@ impl Query {
         let value =
             value.parse().map_err(|_| malformed(format!("the query parameter {name:?} should be {expected}")))?;
         Ok(Some(value))
+    }
+
+    /// Every parameter, none of which is repeated.
+    pub(crate) fn into_single(self) -> Result<BTreeMap<String, String>, ApiError> {
+        let mut single = BTreeMap::new();
+        for (name, value) in self.0 {
+            let again = single.insert(name.clone(), value).is_some();
+            if again {
+                return Err(malformed(format!("{name:?} should be given once")));
+            }
+        }
+        Ok(single)
     }
 
     /// Every value of a parameter that may be repeated.

@@ -16,8 +16,8 @@ use crate::dialect::Calls;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::ApiError;
 use crate::{
-    ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, replicate, upstreams,
-    webhooks,
+    ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, recipes, replicate,
+    upstreams, webhooks,
 };
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
@@ -25,12 +25,13 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
     let Routes { router, listed, others } = routes();
     let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path).chain(others));
     let (keyring, bodies, calls) = (Keyring::default(), Bodies::default(), Calls::default());
+    let visitors = recipes::Visitors::default();
     let openapi = openapi::document(engine.registry(), settings.keyless);
     let tasks = TaskTracker::new();
-    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, metrics, tasks, calls, openapi });
+    let api = Arc::new(Api { engine, settings, closing, keyring, bodies, visitors, metrics, tasks, calls, openapi });
     webhooks::begin(&api);
     router
-        .fallback(no_such_path)
+        .fallback(recipes::serve)
         .method_not_allowed_fallback(no_such_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), door::door))
         .with_state(api)
@@ -107,10 +108,6 @@ impl Routes {
         self.others.push(path);
         Self { router: self.router.route(path, on(filter, handler)), ..self }
     }
-}
-
-async fn no_such_path() -> ApiError {
-    ApiError::new(ProblemType::NOT_FOUND, "there is nothing at this path; /openapi.json lists what there is")
 }
 
 async fn no_such_method() -> ApiError {

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use raincheck_recipes::Book;
+
 use crate::{Doors, Tls};
 
 /// How the HTTP side behaves. The defaults are what an expert would choose.
@@ -13,6 +15,8 @@ pub struct ApiSettings {
     pub tls: Option<Tls>,
     /// What the doors that speak other APIs' dialects lead to.
     pub doors: Doors,
+    /// The recipes whose routes are served; `None` if there are none.
+    pub recipes: Option<Book>,
     /// Where jobs leave files that are too large for a result, as `<job>/<name>`; `None` if none do.
     pub files: Option<PathBuf>,
     /// The largest input of one job, in bytes.
@@ -50,6 +54,7 @@ impl Default for ApiSettings {
             keyless: false,
             tls: None,
             doors: Doors::default(),
+            recipes: None,
             files: None,
             input_bytes_max: 1024 * 1024,
             body_bytes_max: 8 * 1024 * 1024,

@@ -58,6 +58,12 @@ impl JobId {
         JobKey((high >> 16 << COUNTER_BITS) | (high & ((1 << COUNTER_BITS) - 1)))
     }
 
+    /// The id as a UUID is written: 36 characters, without the prefix.
+    #[must_use]
+    pub fn uuid(&self) -> String {
+        self.0.hyphenated().to_string()
+    }
+
     /// The random part, 62 bits.
     #[must_use]
     pub fn random(&self) -> u64 {

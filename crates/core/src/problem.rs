@@ -134,6 +134,8 @@ catalogue! {
     REQUEST_TIMEOUT = "request-timeout", TooSlow, "The request did not arrive in time";
     /// The tenant has as many jobs waiting as it may.
     QUOTA_REACHED = "quota-reached", Throttled, "Too many jobs are waiting";
+    /// One address comes too often.
+    RATE_LIMITED = "rate-limited", Throttled, "Too many requests";
     /// More is being asked than can be made durable.
     OVERLOADED = "overloaded", Unavailable, "The server has too much to do";
     /// The server is about to stop.

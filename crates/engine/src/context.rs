@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Failure;
+use crate::part::{Listener, Part};
 use crate::recorder::Recorder;
 use crate::running::Running;
 
@@ -28,11 +29,33 @@ pub enum Stop {
 pub struct Context {
     running: Arc<Running>,
     recorder: Recorder,
+    /// The part of the job that this is for; the whole if none.
+    part: Option<Part>,
 }
 
 impl Context {
     pub(crate) fn new(running: Arc<Running>, recorder: Recorder) -> Self {
-        Self { running, recorder }
+        Self { running, recorder, part: None }
+    }
+
+    /// The context of a part of the work that another handler does: its steps are recorded under `name/`, and what it says
+    /// of its progress and puts out goes to `listener` instead of the log.
+    #[must_use]
+    pub fn part(&self, name: &str, listener: Arc<dyn Listener>) -> Self {
+        let name = self.full_name(name);
+        Self { part: Some(Part { name, listener }), ..self.clone() }
+    }
+
+    /// What this work is called wherever it must not be done twice: the job's id, and for a part of a job its name as well.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let job = self.job().id;
+        self.part.as_ref().map_or_else(|| job.to_string(), |part| format!("{job}/{}", part.name))
+    }
+
+    /// As a step is recorded.
+    fn full_name(&self, name: &str) -> String {
+        self.part.as_ref().map_or_else(|| name.to_owned(), |part| format!("{}/{name}", part.name))
     }
 
     /// The job, as it was when the attempt started.
@@ -50,6 +73,9 @@ impl Context {
     /// Says how far the work is. Cheap, and as often as you like: only what people can see is recorded, but the last
     /// value always is, as long as the log is not full ([`EVENTS_MAX`](raincheck_core::EVENTS_MAX)).
     pub fn progress(&self, progress: Progress) {
+        if let Some(part) = &self.part {
+            return part.listener.progress(progress);
+        }
         self.recorder.push(&self.running, Note::Progress(progress));
     }
 
@@ -60,7 +86,14 @@ impl Context {
     /// # Errors
     /// If the attempt has been asked to stop.
     pub async fn emit(&self, output: Json) -> Result<(), Failure> {
-        self.note(Note::Output(output)).await
+        let output = match &self.part {
+            Some(part) => part.listener.output(output),
+            None => Some(output),
+        };
+        match output {
+            Some(output) => self.note(Note::Output(output)).await,
+            None => Ok(()),
+        }
     }
 
     /// Does a part of the work once: its result is recorded under `name`, and whoever asks for the step again, in this
@@ -87,7 +120,7 @@ impl Context {
     /// # Errors
     /// If the record cannot be read as `T`.
     pub fn recorded<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
-        let result = self.running.step(name).map(|result| result.parse());
+        let result = self.running.step(&self.full_name(name)).map(|result| result.parse());
         result.transpose().map_err(|error| unreadable(name, &error))
     }
 
@@ -98,7 +131,7 @@ impl Context {
             let detail = format!("it wants to record more than {STEPS_MAX} steps; do more in each");
             return Err(Failure::fatal(Problem::new(ProblemType::HANDLER_FAILED, detail)));
         }
-        let record = StepRecord { name: name.to_owned(), result };
+        let record = StepRecord { name: self.full_name(name), result };
         self.running.add_step(record.clone());
         self.note(Note::Step(record)).await?;
         self.recorder.flushed(&self.running).await

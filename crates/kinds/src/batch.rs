@@ -117,7 +117,7 @@ impl Batch {
     /// Reads the file and makes its calls; what has ended already is not done again.
     async fn work(&self, context: &Context, input: &Input) -> Result<Outcome, Failure> {
         let calls = self.calls(context, input).await?;
-        let path = self.journals.join(format!("{}.log", context.job().id));
+        let path = self.journals.join(format!("{}.log", context.key().replace('/', ".")));
         let mut journal = Journal::open(&path).await.map_err(broken)?;
         let mut counts = Counts { total: calls.len(), ..journal.counts() };
         context.progress(counts.progress());
@@ -193,7 +193,7 @@ impl Batch {
     /// Makes the call of a line, waiting as long as its upstream wants.
     async fn call(&self, context: &Context, calls: &Calls, line: usize) -> Result<Entry, Failure> {
         let call = calls.get(line).await.map_err(broken)?;
-        let key = format!("{}-{line}", context.job().id);
+        let key = format!("{}-{line}", context.key());
         loop {
             let made = Line { key: key.clone(), endpoint: calls.endpoint(), body: call.body.clone() };
             match self.lines.call(made).await {

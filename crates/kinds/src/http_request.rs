@@ -112,7 +112,7 @@ impl Input {
 impl Call for Input {
     async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure> {
         let permit = calling::enter(context, route, 0).await?;
-        let request = self.request(&context.job().id.to_string()).map_err(Failure::transient)?;
+        let request = self.request(&context.key()).map_err(Failure::transient)?;
         let called = async {
             match route.send(permit, &request).await {
                 // A refusal that was reckoned with is a result.

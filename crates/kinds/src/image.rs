@@ -64,7 +64,7 @@ impl Call for Input {
                 body.insert("model".into(), route.model().into());
                 let body = serde_json::to_vec(&body).unwrap_or_default();
                 let mut request = Request::post("/images/generations", body.into());
-                request.idempotency_key = Some(context.job().id.to_string());
+                request.idempotency_key = Some(context.key());
                 let called = async { object(&route.send(permit, &request).await?.read(OBJECT_MAX).await?) };
                 tokio::select! {
                     called = called => Ok(called),

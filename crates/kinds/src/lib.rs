@@ -14,9 +14,26 @@ mod image;
 mod input;
 mod llm;
 mod message_batch;
+mod recipe;
 mod remote;
 mod scan;
 mod sleep;
+
+/// The bundled kinds that steps of recipes can be of, in order of name. Those that call upstreams are there once there is an
+/// upstream that could be called.
+pub const BUNDLED: [&str; 11] = [
+    "audio.scan",
+    "echo",
+    "http.request",
+    "image.generate",
+    "llm.batch",
+    "llm.chat",
+    "llm.embed",
+    "llm.message",
+    "llm.message_batch",
+    "llm.response",
+    "sleep",
+];
 
 pub use batch::{Batch, Called, Line, Lines};
 pub use courier::Courier;
@@ -26,5 +43,6 @@ pub use http_request::HttpRequest;
 pub use image::ImageGenerate;
 pub use llm::Llm;
 pub use message_batch::{MessageBatch, MessageRequest, Messages};
+pub use recipe::{Order, Recipes};
 pub use scan::AudioScan;
 pub use sleep::Sleep;

@@ -21,6 +21,7 @@ use crate::{Courier, input, remote};
 use assemble::Assembly;
 use background::Background;
 use deltas::Deltas;
+pub(crate) use deltas::text_of;
 use dialect::Dialect;
 
 /// Runs the jobs of one kind of call to a language model.
@@ -138,7 +139,7 @@ impl Llm {
             return remote::run(context, route, permit, &response).await;
         }
         let mut request = Request::post(self.dialect.path(), self.dialect.body(body, route.model()));
-        request.idempotency_key = Some(context.job().id.to_string());
+        request.idempotency_key = Some(context.key());
         let sent = tokio::select! {
             sent = route.send(permit, &request) => sent,
             _ = context.cancelled() => return Err(Failure::cancelled()),

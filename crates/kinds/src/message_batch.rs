@@ -178,7 +178,7 @@ impl Handler for MessageBatch {
         drop(input);
         let total = requests.len() as u64;
         let entry = |Request { custom_id, params }| {
-            let key = format!("{}-{custom_id}", context.job().id);
+            let key = format!("{}-{custom_id}", context.key());
             let request = MessageRequest { key, upstream: upstream.clone(), params };
             self.entry(&context, custom_id, request)
         };

@@ -68,10 +68,10 @@ pub(crate) async fn run(
     while context.recorded::<bool>(&failed_at(&upstream, turn))?.is_some() {
         turn += 1;
     }
-    let job = context.job().id;
+    let whole = context.key();
     let (name, key) = match turn {
-        1 => (format!("started at {upstream}"), job.to_string()),
-        _ => (format!("started at {upstream}, {turn}"), format!("{job}-{turn}")),
+        1 => (format!("started at {upstream}"), whole),
+        _ => (format!("started at {upstream}, {turn}"), format!("{whole}-{turn}")),
     };
     let started = context.step(&name, async {
         match remote.start(&key).await {

@@ -1,7 +1,9 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::console::Color;
-use crate::{check, client, completions, follow, jobs, key, list, serve, simulate, submit, upstreams, webhook};
+use crate::{
+    check, client, completions, follow, jobs, key, list, recipes, serve, simulate, submit, upstreams, webhook,
+};
 
 const START_HERE: &str = "\
 Start here:
@@ -44,6 +46,7 @@ pub(crate) enum Command {
     Retry(jobs::Retry),
     Webhook(webhook::Args),
     Upstreams(upstreams::Args),
+    Recipes(recipes::Args),
     Key(key::Args),
     Simulate(simulate::Args),
     Config(check::Args),

@@ -11,6 +11,7 @@ mod engine;
 mod limits;
 mod log;
 mod reader;
+mod recipes;
 mod server;
 pub(crate) mod size;
 mod store;
@@ -43,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) engine: engine::Engine,
     pub(crate) audio: audio::Audio,
     pub(crate) workers: workers::Workers,
+    pub(crate) recipes: recipes::Recipes,
     pub(crate) upstreams: BTreeMap<String, UpstreamConfig>,
     pub(crate) egress: egress::Egress,
     pub(crate) log: log::Log,
@@ -113,6 +115,7 @@ impl Config {
             engine: engine::Engine::read(&mut reader),
             audio: audio::Audio::read(&mut reader),
             workers: workers::Workers::read(&mut reader),
+            recipes: recipes::Recipes::read(&mut reader),
             upstreams: upstream::read(&mut reader),
             egress: egress::Egress::read(&mut reader),
             log: log::Log::read(&mut reader),

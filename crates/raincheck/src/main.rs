@@ -15,6 +15,7 @@ mod follow;
 mod jobs;
 mod key;
 mod list;
+mod recipes;
 mod serve;
 mod show;
 mod simulate;
@@ -62,6 +63,7 @@ fn run(cli: Cli, console: Console) -> Result<Exit, Failure> {
             .map(|()| Exit::Success),
         Command::Config(args) => check::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
+        Command::Recipes(args) => recipes::run(&args, console),
         Command::Key(args) => key::run(args, console),
         command => {
             runtime(tokio::runtime::Builder::new_current_thread())?.block_on(ask(&command, &cli.global.client, console))
@@ -81,9 +83,12 @@ async fn ask(command: &Command, args: &client::Args, console: Console) -> Result
         Command::Retry(args) => jobs::retry(args, &client, console).await,
         Command::Upstreams(args) => upstreams::run(args, &client, console).await,
         Command::Webhook(args) => webhook::run(args, &client, console).await,
-        Command::Serve(_) | Command::Simulate(_) | Command::Config(_) | Command::Completions(_) | Command::Key(_) => {
-            Ok(Exit::Success)
-        }
+        Command::Serve(_)
+        | Command::Simulate(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Recipes(_)
+        | Command::Key(_) => Ok(Exit::Success),
     }
 }
 

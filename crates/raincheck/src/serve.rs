@@ -6,6 +6,7 @@ mod guard;
 pub(crate) mod limits;
 pub(crate) mod listen;
 mod logs;
+mod recipes;
 pub(crate) mod signals;
 mod stop;
 pub(crate) mod store;
@@ -22,8 +23,9 @@ use raincheck_blob::Blobs;
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{
-    AudioScan, Batch, Courier, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Sleep,
+    AudioScan, Batch, Courier, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Recipes, Sleep,
 };
+use raincheck_recipes::Book;
 use raincheck_store::StoreError;
 use raincheck_upstream::{Egress, Messenger, Protocol, Upstreams};
 use tokio::net::TcpListener;
@@ -32,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Layers, Loaded};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
-use signals::Signals;
+use recipes::Shelf;
+use signals::{Signals, hangup};
 use store::Opened;
 
 /// Where uploaded files are, in the data directory.
@@ -64,6 +67,9 @@ pub(crate) struct Args {
     /// What keeps the jobs: sqlite (in the data directory) or memory (nothing survives, for trials) [default: sqlite]
     #[arg(long, value_name = "KIND")]
     store: Option<String>,
+    /// A recipe, or a folder of recipes; may be given again, and replaces recipes.paths of the configuration
+    #[arg(long, value_name = "PATH")]
+    recipes: Vec<PathBuf>,
     /// A directory that audio.scan may look into; may be given again, and replaces audio.roots of the configuration
     #[arg(long, value_name = "DIR")]
     audio_root: Vec<PathBuf>,
@@ -83,6 +89,7 @@ impl Args {
             ("--tls-cert", "server.tls_cert", self.tls_cert.iter().map(OsString::from).collect()),
             ("--tls-key", "server.tls_key", self.tls_key.iter().map(OsString::from).collect()),
             ("--store", "store.kind", self.store.iter().map(OsString::from).collect()),
+            ("--recipes", "recipes.paths", self.recipes.iter().map(OsString::from).collect()),
             ("--audio-root", "audio.roots", roots),
         ];
         layers.flags = flags.into_iter().filter(|(_, _, values): &(_, _, Vec<OsString>)| !values.is_empty()).collect();
@@ -103,6 +110,8 @@ struct Server {
     files: JobFiles,
     /// The files that tenants upload.
     blobs: Blobs,
+    book: Book,
+    shelf: Shelf,
     upstreams: Upstreams,
     address: SocketAddr,
     /// What it proves itself with, if it speaks TLS.
@@ -138,18 +147,23 @@ impl Server {
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
         let upstreams = open_upstreams(&loaded.config, &hub)?;
-        let (engine, files, blobs) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
+        let book = Book::default();
+        let (engine, files, blobs) = start_engine(&loaded.config, &opened, hub, &upstreams, &book).await?;
+        let shelf = Shelf::open(&book, &loaded.config.recipes.paths, &opened.directory, engine.registry())?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, blobs, upstreams, address, tls, keyless }, listener))
+        Ok((Self { loaded, opened, engine, files, blobs, book, shelf, upstreams, address, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
     async fn serve(self, listener: TcpListener, mut signals: Signals, console: Console) -> Result<(), Failure> {
         let Config { limits, server, .. } = &self.loaded.config;
+        let mut hangup = hangup()?;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
         let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs, egress(&self.loaded.config)));
-        let settings = Arc::new(raincheck_api::ApiSettings { files, tls, doors, ..limits.of_api(self.keyless) });
+        let recipes = Some(self.book.clone());
+        let settings =
+            Arc::new(raincheck_api::ApiSettings { files, tls, doors, recipes, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
         let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));
@@ -162,6 +176,7 @@ impl Server {
                 return Err(stop::store_failed(&reason));
             }
             () = files::remove_forgotten(&self.files, &self.blobs, &self.opened.store) => {}
+            () = self.shelf.reload(&mut hangup) => {}
             signal = signals.next() => tracing::info!(signal, "stopping"),
         }
         let stopping = stop::in_order(&self.engine, &closing, server.drain_grace, console);
@@ -179,6 +194,7 @@ async fn start_engine(
     opened: &Opened,
     hub: Arc<Hub>,
     upstreams: &Upstreams,
+    book: &Book,
 ) -> Result<(Engine, JobFiles, Blobs), Failure> {
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
@@ -191,6 +207,8 @@ async fn start_engine(
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
     let blobs = Blobs::open(opened.directory.join(UPLOADS)).map_err(unusable)?;
     let bundled = with_models(bundled, upstreams, &blobs).map_err(unusable)?;
+    let recipes = Recipes::new(book.clone(), bundled.clone(), Arc::new(SystemClock));
+    let bundled = bundled.with(recipes);
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());

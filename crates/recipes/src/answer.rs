@@ -2,26 +2,72 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::read::{Entries, Reading};
-use crate::{Path, Template};
+use crate::template::Formula;
+use crate::{Method, Path, Template};
 
 /// What a caller is answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answer {
-    /// The status; what is usual if the recipe does not say.
+    /// The status code; what is usual if the recipe does not say.
     pub status: Option<u16>,
     /// The body; what is usual if the recipe does not say.
     pub body: Option<Template>,
 }
 
-/// A page on which a job can be looked at.
+/// A route beside that of the recipe.
 #[derive(Debug)]
 pub struct Page {
-    /// Where; one of its values names the job.
+    /// By which method.
+    pub method: Method,
+    /// Where; one of its values names the job, if the page is of a job.
     pub path: Path,
-    /// The value that names the job.
-    pub job: String,
     /// What it says.
     pub answer: Answer,
+    /// What a list says of each job.
+    pub item: Option<Template>,
+}
+
+/// What a page is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PageKind {
+    /// Tells how far a job is.
+    Status,
+    /// Cancels a job.
+    Cancel,
+    /// Lists the caller's jobs, newest first.
+    List,
+}
+
+impl PageKind {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Status, Self::Cancel, Self::List];
+
+    /// Its table in a recipe.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Cancel => "cancel",
+            Self::List => "list",
+        }
+    }
+
+    /// What it does, for people.
+    #[must_use]
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Status => "tells how far a job is",
+            Self::Cancel => "cancels a job",
+            Self::List => "lists jobs, newest first",
+        }
+    }
+
+    fn methods(self) -> &'static [(&'static str, Method)] {
+        match self {
+            Self::Status | Self::List => &[("get", Method::Get)],
+            Self::Cancel => &[("post", Method::Post), ("delete", Method::Delete)],
+        }
+    }
 }
 
 impl Answer {
@@ -36,34 +82,41 @@ impl Answer {
         let status = entries.number("status", 200..=599, reading).and_then(|status| u16::try_from(status).ok());
         Self { status, body: entries.template("body", reading) }
     }
+
+    pub(crate) fn formulas(&self) -> Vec<&Formula> {
+        self.body.as_ref().map(Template::formulas).unwrap_or_default()
+    }
 }
 
 impl Page {
-    pub(crate) fn read<'t>(title: &str, value: Spanned<DeValue<'t>>, reading: &mut Reading<'t>) -> Option<Self> {
-        let mut entries = reading.table(title.to_owned(), value)?;
+    pub(crate) fn read<'t>(kind: PageKind, value: Spanned<DeValue<'t>>, reading: &mut Reading<'t>) -> Option<Self> {
+        let title = format!("[{}]", kind.name());
+        let mut entries = reading.table(title.clone(), value)?;
         let span = entries.span();
-        let path = entries.text("get", reading);
+        let mut found = Vec::new();
+        for (word, method) in kind.methods() {
+            found.extend(entries.text(word, reading).map(|path| (*method, path)));
+        }
         let answer = Answer::of(&mut entries, reading);
+        let item = if kind == PageKind::List { entries.template("item", reading) } else { None };
         entries.finish(reading);
-        let Some(path) = path else {
-            let hint = "such as get = \"/api/status/{id}\"".to_owned();
-            reading.complain(span, format!("{title} does not say where it is"), Some(hint));
+        let path = if kind == PageKind::List { "/api/jobs" } else { "/api/jobs/{id}" };
+        let [(method, at)] = &found[..] else {
+            let hint = format!("such as {} = \"{path}\"", kind.methods()[0].0);
+            reading.complain(span, format!("{title} has one method with its path"), Some(hint));
             return None;
         };
-        let read = match Path::read(path.get_ref()) {
-            Ok(read) => read,
-            Err(message) => {
-                reading.complain(path.span(), message, None);
-                return None;
-            }
-        };
-        let names: Vec<&str> = read.names().collect();
-        let [job] = names[..] else {
+        let read = Path::read(at.get_ref()).map_err(|message| reading.complain(at.span(), message, None)).ok()?;
+        let named = read.names().count();
+        if kind == PageKind::List && named > 0 {
+            reading.complain(at.span(), "the path of a list has no values".to_owned(), Some(format!("such as {path}")));
+            return None;
+        }
+        if kind != PageKind::List && named != 1 {
             let message = "one value of the path names the job, and there is no other".to_owned();
-            reading.complain(path.span(), message, Some("such as /api/status/{id}".to_owned()));
+            reading.complain(at.span(), message, Some(format!("such as {path}")));
             return None;
-        };
-        let job = job.to_owned();
-        Some(Self { path: read, job, answer })
+        }
+        Some(Self { method: *method, path: read, answer, item })
     }
 }

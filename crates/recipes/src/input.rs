@@ -12,8 +12,10 @@ use crate::route::{Route, bad_name, is_name};
 const TEXT_MAX: i64 = 100_000;
 /// The most items of a list unless the recipe says otherwise.
 const ITEMS_MAX: i64 = 10_000;
+/// The largest file of an input, in bytes.
+const FILE_MAX: u64 = 512 << 20;
 /// Words for the types, as they are written.
-const TYPES: [&str; 7] = ["string", "integer", "number", "boolean", "list", "table", "any"];
+const TYPES: [&str; 8] = ["string", "integer", "number", "boolean", "list", "table", "file", "any"];
 
 /// A field of the input.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,8 @@ pub enum FieldType {
     List(i64, i64),
     /// A table.
     Table,
+    /// A file of up to so many bytes; in expressions its `id`, `filename`, `bytes` and `sha256`.
+    File(u64),
     /// Whatever JSON has.
     Any,
 }
@@ -158,6 +162,7 @@ impl FieldType {
             Self::Boolean => "boolean",
             Self::List(..) => "list",
             Self::Table => "table",
+            Self::File(_) => "file",
             Self::Any => "any",
         }
     }
@@ -180,6 +185,7 @@ impl FieldType {
             }
             (Self::Number(min, max), Value::Number(number)) => within(number.as_f64().unwrap_or(f64::NAN), (min, max)),
             (Self::Boolean, Value::Bool(_)) | (Self::Table, Value::Object(_)) | (Self::Any, _) => Ok(()),
+            (Self::File(_), Value::Object(file)) if file.contains_key("id") && file.contains_key("sha256") => Ok(()),
             (wanted, value) => Err(format!("it should be {}, not {}", wanted.in_words(), sort_of(value))),
         }
     }
@@ -192,6 +198,7 @@ impl FieldType {
             Self::Boolean => "true or false",
             Self::List(..) => "a list",
             Self::Table => "an object",
+            Self::File(_) => "a file, in a form (multipart/form-data)",
             Self::Any => "anything",
         }
     }
@@ -220,6 +227,7 @@ fn type_of(
         "boolean" => FieldType::Boolean,
         "list" => FieldType::List(min.unwrap_or(0), max.unwrap_or(ITEMS_MAX)),
         "table" => FieldType::Table,
+        "file" => FieldType::File(max.and_then(|max| u64::try_from(max).ok()).unwrap_or(FILE_MAX).min(FILE_MAX)),
         "any" => FieldType::Any,
         other => {
             let near = nearest(other, TYPES).map(|near| format!("did you mean \"{near}\"?"));
@@ -277,6 +285,23 @@ pub struct Sent {
     pub body: Map<String, Value>,
     /// Whether the body was a form, whose values are text.
     pub is_form: bool,
+}
+
+/// An input that came whole, wherever a request would have its fields.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn complete(fields: &[Field], input: Value) -> Result<Value, Vec<Misfit>> {
+    let body = match input {
+        Value::Object(body) => body,
+        Value::Null => Map::new(),
+        other => {
+            let detail = format!("the input should be an object, not {}", sort_of(&other));
+            return Err(vec![Misfit { pointer: String::new(), detail }]);
+        }
+    };
+    let fields: Vec<Field> = fields.iter().map(|field| Field { source: Source::Body, ..field.clone() }).collect();
+    collect(&fields, Sent { body, ..Sent::default() }, false)
 }
 
 /// The input that a request comes to.

@@ -11,8 +11,11 @@
 //! ```
 
 mod answer;
+mod asset;
+mod book;
 pub mod duration;
 mod explain;
+mod given;
 mod input;
 mod line;
 mod mistake;
@@ -26,15 +29,20 @@ mod scope;
 mod step;
 mod template;
 
-pub use answer::{Answer, Page};
+pub use answer::{Answer, Page, PageKind};
+pub use asset::Asset;
+pub use book::{Book, Found};
 pub use explain::{explain, mermaid};
 pub use input::{Field, FieldType, Misfit, Sent, Source};
 pub use line::Line;
 pub use mistake::Mistake;
 pub use nearest::nearest;
-pub use options::JobOptions;
+pub use options::{Chosen, JobOptions};
 pub use recipe::{RECIPE_MAX, Recipe};
 pub use route::{Method, Path, Route, Segment};
 pub use scope::{JobFacts, Scope};
-pub use step::{OnError, Step};
+pub use step::{Call, OnError, Step};
 pub use template::{Formula, Piece, Template, TemplateError};
+
+/// The JSON Schema of recipes, for editors.
+pub const SCHEMA: &str = include_str!("schema.json");

@@ -35,6 +35,10 @@ impl<'t> Reading<'t> {
         Self { path, text, mistakes: Vec::new() }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.path
+    }
+
     /// The whole file as a table.
     pub(crate) fn top(&mut self) -> Entries<'t> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
@@ -79,6 +83,17 @@ impl<'t> Reading<'t> {
         let message = format!("`{name}` is text in quotes, not {}", said(value.get_ref()));
         self.complain(value.span(), message, None);
         None
+    }
+
+    /// A list of texts, or a complaint that it is none.
+    pub(crate) fn texts(&mut self, name: &str, value: &Spanned<DeValue<'t>>) -> Option<Vec<Spanned<String>>> {
+        let Some(items) = value.get_ref().as_array() else {
+            let message = format!("`{name}` is a list of names, not {}", said(value.get_ref()));
+            self.complain(value.span(), message, Some(format!("such as {name} = [\"first\"]")));
+            return None;
+        };
+        let texts: Vec<_> = items.iter().map(|item| self.text(name, item)).collect();
+        texts.into_iter().collect()
     }
 
     /// JSON without holes.

@@ -1,19 +1,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::{Path as FilePath, PathBuf};
 
-use raincheck_core::ProblemType;
+use raincheck_core::{ProblemType, QueueName};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use crate::input::{Sent, collect};
+use crate::given;
+use crate::input::{Sent, collect, complete};
 use crate::read::{Entries, Reading};
 use crate::references;
 use crate::route::Path;
-use crate::{Answer, Field, JobOptions, Method, Misfit, Mistake, Page, Route, Step, Template, nearest};
+use crate::{Answer, Field, JobOptions, Method, Misfit, Mistake, Page, PageKind, Route, Step, Template, nearest};
 
-/// The longest name of a recipe, in bytes.
-const NAME_MAX: usize = 64;
 /// The most steps of a recipe.
 const STEPS_MAX: usize = 100;
 /// The largest recipe, in bytes.
@@ -38,10 +38,12 @@ pub struct Recipe {
     pub result: Option<Template>,
     /// The answer to a request that was accepted.
     pub accepted: Answer,
-    /// Where a job's progress is told.
-    pub status: Option<Page>,
+    /// The routes beside its own.
+    pub pages: BTreeMap<PageKind, Page>,
     /// The answers to requests that were refused, by the problem's name; `*` for all others.
     pub errors: BTreeMap<String, Answer>,
+    /// The file, for messages.
+    pub path: PathBuf,
     /// What the file holds.
     pub source: String,
     /// 64 hexadecimal digits that no other file's content has.
@@ -53,7 +55,7 @@ impl Recipe {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(path: &std::path::Path, text: &str) -> Result<Self, Vec<Mistake>> {
+    pub fn read(path: &FilePath, text: &str) -> Result<Self, Vec<Mistake>> {
         let mut reading = Reading::new(path, text);
         if text.len() > RECIPE_MAX {
             reading.complain(0..0, format!("a recipe has {RECIPE_MAX} bytes at most"), None);
@@ -89,15 +91,19 @@ impl Recipe {
         let job = job.map(|entries| JobOptions::read(entries, reading)).unwrap_or_default();
         let steps = steps(&mut top, reading);
         let accepted = top.take("accepted").and_then(|value| Answer::read("[accepted]", value, reading));
-        let status = top.take("status").and_then(|value| Page::read("[status]", value, reading));
+        let mut pages = BTreeMap::new();
+        for kind in PageKind::ALL {
+            let page = top.take(kind.name()).and_then(|value| Page::read(kind, value, reading));
+            pages.extend(page.map(|page| (kind, page)));
+        }
         let errors = errors(&mut top, reading);
         top.finish(reading);
         let name = name.map(|name| checked_name(name, reading)).unwrap_or_else(|| {
             reading.complain(0..0, "the recipe has no `name`".to_owned(), Some("such as name = \"score\"".to_owned()));
             String::new()
         });
-        let accepted = accepted.unwrap_or(Answer { status: None, body: None });
-        let (source, version) = (text.to_owned(), version(text));
+        let accepted = accepted.unwrap_or_default();
+        let (path, source, version) = (reading.path().to_owned(), text.to_owned(), version(text));
         Some(Self {
             name,
             summary,
@@ -107,8 +113,9 @@ impl Recipe {
             steps,
             result,
             accepted,
-            status,
+            pages,
             errors,
+            path,
             source,
             version,
         })
@@ -122,24 +129,58 @@ impl Recipe {
         collect(&self.input, sent, self.route.ignore_unknown)
     }
 
+    /// An input that came whole, with what was left out of it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn complete(&self, input: Value) -> Result<Value, Vec<Misfit>> {
+        complete(&self.input, input)
+    }
+
     /// The answer to a problem of this name, if the recipe has one.
     #[must_use]
     pub fn error(&self, problem: &str) -> Option<&Answer> {
         self.errors.get(problem).or_else(|| self.errors.get("*"))
     }
 
-    /// Every route of the recipe.
-    pub fn routes(&self) -> impl Iterator<Item = (Method, &Path)> {
-        let status = self.status.iter().map(|page| (Method::Get, &page.path));
-        std::iter::once((self.route.method, &self.route.path)).chain(status)
+    /// Every route of the recipe, and what is there; nothing for its own.
+    pub fn routes(&self) -> impl Iterator<Item = (Method, &Path, Option<PageKind>)> {
+        let pages = self.pages.iter().map(|(kind, page)| (page.method, &page.path, Some(*kind)));
+        std::iter::once((self.route.method, &self.route.path, None)).chain(pages)
+    }
+
+    /// What is wrong with what its steps do, given the kinds that there are and the JSON Schema of what each takes.
+    #[must_use]
+    pub fn check_calls(&self, kinds: &BTreeMap<String, Value>) -> Vec<Mistake> {
+        let mut reading = Reading::new(&self.path, &self.source);
+        for call in self.steps.iter().flat_map(Step::calls) {
+            if let Some(schema) = kinds.get(call.kind.as_str()) {
+                given::check(call, schema, &mut reading);
+                continue;
+            }
+            let known: Vec<&str> = kinds.keys().map(String::as_str).collect();
+            let near =
+                nearest(call.kind.as_str(), known.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+            let hint = near.unwrap_or_else(|| format!("there are: {}", known.join(", ")));
+            reading.complain(call.span.clone(), format!("there is no kind {:?} here", call.kind.as_str()), Some(hint));
+        }
+        reading.mistakes.sort_by_key(|mistake| mistake.line.number());
+        reading.mistakes
+    }
+
+    /// Where the path of one of its routes stands, to complain of it.
+    pub(crate) fn complain_of(&self, piece: &str, message: String, hint: Option<String>) -> Mistake {
+        let mut reading = Reading::new(&self.path, &self.source);
+        let place = reading.find(piece, 0).unwrap_or(0..0);
+        reading.complain(place, message, hint);
+        reading.mistakes.remove(0)
     }
 }
 
 fn checked_name(name: Spanned<String>, reading: &mut Reading<'_>) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let text = name.get_ref();
-    if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(plain) {
-        reading.complain(name.span(), format!("a name has 1 to {NAME_MAX} of a-z A-Z 0-9 . _ -"), None);
+    // It is that of the queue in which its jobs wait.
+    if let Err(error) = name.get_ref().parse::<QueueName>() {
+        reading.complain(name.span(), format!("`name`: {error}"), None);
     }
     name.into_inner()
 }
@@ -152,6 +193,7 @@ fn route<'t>(mut entries: Entries<'t>, reading: &mut Reading<'t>) -> Option<Rout
     }
     let public = entries.flag("public", reading).unwrap_or(false);
     let ignore_unknown = entries.flag("ignore_unknown", reading).unwrap_or(false);
+    let per_address = entries.number("per_address", 1..=100_000, reading).and_then(|number| u32::try_from(number).ok());
     entries.finish(reading);
     let [(method, path)] = &found[..] else {
         let hint = Some("such as post = \"/api/score\"".to_owned());
@@ -159,7 +201,7 @@ fn route<'t>(mut entries: Entries<'t>, reading: &mut Reading<'t>) -> Option<Rout
         return None;
     };
     match Path::read(path.get_ref()) {
-        Ok(path) => Some(Route { method: *method, path, public, ignore_unknown }),
+        Ok(path) => Some(Route { method: *method, path, public, per_address, ignore_unknown }),
         Err(message) => {
             reading.complain(path.span(), message, None);
             None
@@ -176,7 +218,13 @@ fn steps<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> Vec<Step> {
         let message = format!("a recipe has from 1 to {STEPS_MAX} steps, each in a table of its own");
         reading.complain(first.unwrap_or(0..0), message, hint);
     }
-    named.into_iter().filter_map(|entry| Step::read(entry, reading)).collect()
+    let mut steps: Vec<Step> = Vec::with_capacity(count);
+    for entry in named {
+        let Some(mut step) = Step::read(entry, reading) else { continue };
+        step.resolve(&steps, reading);
+        steps.push(step);
+    }
+    steps
 }
 
 fn errors<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> BTreeMap<String, Answer> {

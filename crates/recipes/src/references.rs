@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::read::Reading;
 use crate::scope::JOB_FACTS;
 use crate::template::Formula;
-use crate::{Answer, Recipe, Template, nearest};
+use crate::{PageKind, Recipe, nearest};
 
 /// What expressions at one place may refer to.
 struct Sight<'r> {
@@ -24,9 +24,12 @@ const ACCEPTED: [&str; 4] = ["id", "uuid", "state", "created_at"];
 pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     let mut seen: Vec<&str> = Vec::new();
     for step in &recipe.steps {
+        let steps: Vec<&str> = step.needs.iter().map(|at| recipe.steps[*at].name.as_str()).collect();
         let names = if step.for_each.is_some() { vec!["item", "index"] } else { Vec::new() };
-        let sight = Sight { recipe, steps: seen.clone(), names, job: &ACCEPTED };
+        let sight = Sight { recipe, steps, names, job: &ACCEPTED };
         sight.look(step.formulas(), &step.span, reading);
+        let sight = Sight { names: [sight.names, vec!["error"]].concat(), ..sight };
+        sight.look(step.formulas_on_error(), &step.span, reading);
         seen.push(&step.name);
     }
     let sight = |steps: &[&'static str], names: &[&'static str], job| Sight {
@@ -38,19 +41,20 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     let whole = 0..0;
     let after = Sight { recipe, steps: seen, names: vec!["degraded"], job: &ACCEPTED };
     after.look(recipe.result.iter().flat_map(|result| result.formulas()).collect(), &whole, reading);
-    let key = recipe.job.idempotency_key.iter().flat_map(|key| key.formulas()).collect();
-    sight(&[], &[], &[]).look(key, &whole, reading);
-    sight(&[], &[], &ACCEPTED).look(formulas_of(&recipe.accepted), &whole, reading);
-    if let Some(page) = &recipe.status {
-        sight(&[], &[], &JOB_FACTS).look(formulas_of(&page.answer), &whole, reading);
+    sight(&[], &[], &[]).look(recipe.job.formulas(), &whole, reading);
+    sight(&[], &[], &ACCEPTED).look(recipe.accepted.formulas(), &whole, reading);
+    for (kind, page) in &recipe.pages {
+        let sight = match kind {
+            PageKind::List => sight(&[], &["jobs"], &[]),
+            PageKind::Status | PageKind::Cancel => sight(&[], &[], &JOB_FACTS),
+        };
+        sight.look(page.answer.formulas(), &whole, reading);
+        let of_job = Sight { names: Vec::new(), recipe, steps: Vec::new(), job: &JOB_FACTS };
+        of_job.look(page.item.iter().flat_map(|item| item.formulas()).collect(), &whole, reading);
     }
     for answer in recipe.errors.values() {
-        sight(&[], &["problem"], &[]).look(formulas_of(answer), &whole, reading);
+        sight(&[], &["problem"], &[]).look(answer.formulas(), &whole, reading);
     }
-}
-
-fn formulas_of(answer: &Answer) -> Vec<&Formula> {
-    answer.body.as_ref().map(Template::formulas).unwrap_or_default()
 }
 
 impl Sight<'_> {
@@ -85,10 +89,8 @@ impl Sight<'_> {
             "input" => known(self.recipe.input.iter().map(|field| field.name.as_str()).collect(), "field of the input"),
             "steps" => match part {
                 Some(part) if !self.steps.contains(&part) && self.recipe.steps.iter().any(|step| step.name == part) => {
-                    Err((
-                        format!("step `{part}` has no result yet here"),
-                        Some("steps run in the order of the file".into()),
-                    ))
+                    let hint = "a step sees those above it, or those that it needs, if it says so";
+                    Err((format!("step `{part}` has no result yet here"), Some(hint.into())))
                 }
                 _ => known(self.steps.clone(), "step"),
             },

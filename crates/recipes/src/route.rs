@@ -48,6 +48,8 @@ pub struct Route {
     pub path: Path,
     /// Whether it may be called without a key.
     pub public: bool,
+    /// How many requests a minute are taken from one address.
+    pub per_address: Option<u32>,
     /// Whether fields that the recipe does not name are passed over instead of refused.
     pub ignore_unknown: bool,
 }
@@ -66,8 +68,8 @@ pub enum Segment {
 }
 
 /// What is served at the beginning of a path already.
-const TAKEN: [&str; 10] =
-    ["v1", "openai", "anthropic", "fal", "replicate", "healthz", "readyz", "metrics", "openapi.json", "ui"];
+const TAKEN: [&str; 11] =
+    ["v1", "openai", "anthropic", "fal", "replicate", "healthz", "readyz", "metrics", "openapi.json", "ui", "pages"];
 /// The most parts of a path.
 const SEGMENTS_MAX: usize = 16;
 
@@ -114,6 +116,19 @@ impl Path {
             }
         }
         Some(values)
+    }
+
+    /// The path with this for every value in it.
+    #[must_use]
+    pub fn with(&self, value: &str) -> String {
+        self.0.iter().fold(String::new(), |mut path, segment| {
+            path.push('/');
+            path.push_str(match segment {
+                Segment::Plain(text) => text,
+                Segment::Value(_) => value,
+            });
+            path
+        })
     }
 
     /// Whether some path could be meant by both.

@@ -72,6 +72,30 @@ impl Scope {
         self.with("job", &facts)
     }
 
+    /// With what went wrong in a step.
+    #[must_use]
+    pub fn with_error(self, error: &Value) -> Self {
+        self.with("error", error)
+    }
+
+    /// With whether anything was replaced by something lesser.
+    #[must_use]
+    pub fn with_degraded(self, degraded: bool) -> Self {
+        self.with("degraded", &json!(degraded))
+    }
+
+    /// With why a request was refused.
+    #[must_use]
+    pub fn with_problem(self, problem: &Value) -> Self {
+        self.with("problem", problem)
+    }
+
+    /// With the jobs of a list, as its items tell them.
+    #[must_use]
+    pub fn with_jobs(self, jobs: &Value) -> Self {
+        self.with("jobs", jobs)
+    }
+
     fn with(mut self, name: &'static str, value: &Value) -> Self {
         self.0.insert(name, computed(value));
         self

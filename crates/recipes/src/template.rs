@@ -157,6 +157,28 @@ impl Template {
         }
     }
 
+    /// The value with its holes filled, as JSON: the entries of tables stand in the order in which they were written.
+    ///
+    /// # Errors
+    /// As of [`Template::render`].
+    pub fn render_json(&self, scope: &Scope) -> Result<String, TemplateError> {
+        let joined = |parts: Result<Vec<String>, TemplateError>| parts.map(|parts| parts.join(","));
+        match self {
+            Self::List(items) => {
+                let items = joined(items.iter().map(|item| item.render_json(scope)).collect())?;
+                Ok(format!("[{items}]"))
+            }
+            Self::Table(entries) => {
+                let entry = |(name, value): &(String, Self)| {
+                    Ok(format!("{}:{}", Value::from(name.as_str()), value.render_json(scope)?))
+                };
+                let entries = joined(entries.iter().map(entry).collect())?;
+                Ok(format!("{{{entries}}}"))
+            }
+            Self::Fixed(_) | Self::Computed(_) | Self::Text(_) => self.render(scope).map(|value| value.to_string()),
+        }
+    }
+
     /// Every expression in it.
     pub fn formulas(&self) -> Vec<&Formula> {
         match self {

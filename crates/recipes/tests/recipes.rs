@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use raincheck_recipes::{JobFacts, Recipe, Scope, Sent, explain, mermaid};
+use raincheck_recipes::{JobFacts, PageKind, Recipe, Scope, Sent, explain, mermaid};
 use serde_json::{Value, json};
 
 const SCAN: &str = r#"
@@ -43,7 +43,7 @@ fn read(text: &str) -> Recipe {
 
 /// Everything that is wrong with a recipe, as its author is shown it.
 fn mistakes(text: &str) -> String {
-    let mistakes = Recipe::read(Path::new("bad.toml"), text).err().expect("it was taken");
+    let mistakes = Recipe::read(Path::new("bad.toml"), text).expect_err("it was taken");
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -55,15 +55,15 @@ fn sent(body: Value) -> Sent {
 #[test]
 fn a_recipe_says_where_it_is_reached_and_what_it_takes_and_answers() {
     let recipe = read(SCAN);
-    let routes: Vec<String> = recipe.routes().map(|(method, path)| format!("{} {path}", method.as_str())).collect();
+    let routes: Vec<String> = recipe.routes().map(|(method, path, _)| format!("{} {path}", method.as_str())).collect();
     assert_eq!(routes, ["POST /api/voice-library/scan-libritts", "GET /api/voice-library/scan-status/{task_id}"]);
     let input = recipe.collect(sent(json!({ "libritts_path": "/data" }))).unwrap();
     assert_eq!(input, json!({ "libritts_path": "/data", "tier": "quick" }));
     let scope = Scope::of_input(&input);
-    assert_eq!(recipe.steps[0].input.render(&scope).unwrap(), json!({ "path": "/data", "tier": "quick" }));
+    assert_eq!(recipe.steps[0].call.input.render(&scope).unwrap(), json!({ "path": "/data", "tier": "quick" }));
     let job = JobFacts { uuid: "u".into(), state: "running".into(), percent: 45.9, ..JobFacts::default() };
     let job = JobFacts { message: "Processing file 450/1000".into(), ..job };
-    let page = recipe.status.as_ref().unwrap().answer.body.as_ref().unwrap();
+    let page = recipe.pages[&PageKind::Status].answer.body.as_ref().unwrap();
     let told = page.render(&scope.with_job(&job)).unwrap();
     let expected =
         json!({ "task_id": "u", "status": "running", "progress": 45, "message": "Processing file 450/1000" });
@@ -177,5 +177,125 @@ input = { prompt = "{{ steps.rewrite or input.question }}" }
     let scope = |turns: u32| Scope::of_input(&json!({ "question": "Why?", "turns": turns }));
     assert!(!recipe.steps[0].applies(&scope(1)).unwrap() && recipe.steps[0].applies(&scope(2)).unwrap());
     let steps = [("rewrite".to_owned(), Value::Null)].into();
-    assert_eq!(recipe.steps[1].input.render(&scope(1).with_steps(&steps)).unwrap(), json!({ "prompt": "Why?" }));
+    assert_eq!(recipe.steps[1].call.input.render(&scope(1).with_steps(&steps)).unwrap(), json!({ "prompt": "Why?" }));
+}
+
+#[test]
+fn a_step_waits_for_those_that_it_needs_and_sees_no_others() {
+    let text = r#"
+name = "both"
+[route]
+post = "/api/both"
+[steps.left]
+kind = "echo"
+[steps.right]
+kind = "echo"
+needs = []
+[steps.both]
+kind = "echo"
+needs = ["left"]
+input = "{{ steps.left }}{{ steps.right }}"
+[steps.last]
+kind = "echo"
+needs = ["boht"]
+"#;
+    insta::assert_snapshot!("needs", mistakes(text));
+    let recipe = read(&text.replace("{{ steps.right }}", "").replace("boht", "both"));
+    let needs: Vec<Vec<usize>> = recipe.steps.iter().map(|step| step.needs.iter().copied().collect()).collect();
+    assert_eq!(needs, [vec![], vec![], vec![0], vec![0, 2]]);
+    insta::assert_snapshot!("needs_drawn", mermaid(&recipe));
+}
+
+#[test]
+fn what_a_step_is_given_must_be_what_its_kind_takes() {
+    let recipe = read(
+        r#"
+name = "given"
+[route]
+post = "/api/given"
+[steps.scan]
+kind = "audio.scan"
+input = { pth = "/data", tier = "slow", fresh = "yes" }
+[steps.odd]
+kind = "audio.scn"
+"#,
+    );
+    let schema = json!({
+        "properties": { "path": { "type": "string" }, "tier": { "enum": ["quick", "full"] }, "fresh": { "type": "boolean" } },
+        "required": ["path"],
+        "additionalProperties": false,
+    });
+    let mistakes = recipe.check_calls(&[("audio.scan".to_owned(), schema)].into());
+    insta::assert_snapshot!("given", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn options_of_the_job_may_depend_on_the_input() {
+    let recipe = read(
+        r#"
+name = "urgent"
+[route]
+post = "/api/urgent"
+[input]
+urgent = "boolean"
+user = "string"
+[job]
+priority = "{{ 'P0' if input.urgent else 'P7' }}"
+deadline = "{{ '1m' if input.urgent else '' }}"
+idempotency_key = "{{ input.user }}"
+[steps.echo]
+kind = "echo"
+"#,
+    );
+    let choose =
+        |urgent: bool| recipe.job.choose(&Scope::of_input(&json!({ "urgent": urgent, "user": "u1" }))).unwrap();
+    assert_eq!(choose(true).priority.to_string(), "P0");
+    assert_eq!(choose(true).deadline, Some(std::time::Duration::from_secs(60)));
+    assert_eq!((choose(false).priority.to_string().as_str(), choose(false).deadline), ("P7", None));
+    assert_eq!(choose(false).idempotency_key.as_deref(), Some("u1"));
+}
+
+#[test]
+fn answers_have_their_entries_in_the_order_in_which_they_were_written() {
+    let recipe = read(SCAN);
+    let job = JobFacts { uuid: "u".into(), ..JobFacts::default() };
+    let body = recipe.accepted.body.as_ref().unwrap().render_json(&Scope::default().with_job(&job)).unwrap();
+    assert_eq!(body, r#"{"task_id":"u","status":"accepted","message":"Scan started in background..."}"#);
+}
+
+#[test]
+fn recipes_that_could_be_meant_by_one_request_are_not_put_into_force_together() {
+    let other = SCAN
+        .replace("scan-status", "status")
+        .replace("scan-libritts\"", "{what}\"")
+        .replace("[input]", "[input]\nwhat = \"string\"");
+    let book = raincheck_recipes::Book::default();
+    book.replace(vec![read(SCAN)]).unwrap();
+    let mistakes = book.replace(vec![read(SCAN), read(&other)]).unwrap_err();
+    insta::assert_snapshot!("conflicts", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert_eq!(book.recipes().len(), 1, "those that were in force still are");
+}
+
+/// What the schema for editors says there is, and what is read, are the same.
+#[test]
+fn the_schema_has_every_entry_that_is_read() {
+    let schema: Value = serde_json::from_str(raincheck_recipes::SCHEMA).unwrap();
+    for (place, table) in [
+        ("/properties", ""),
+        ("/properties/route/properties", "[route]"),
+        ("/properties/job/properties", "[job]"),
+        ("/properties/steps/additionalProperties/properties", "[steps.a]"),
+        ("/properties/status/properties", "[status]"),
+        ("/properties/cancel/properties", "[cancel]"),
+        ("/properties/list/properties", "[list]"),
+        ("/properties/input/additionalProperties/oneOf/1/properties", "[input.a]"),
+    ] {
+        let told = mistakes(&format!("{table}\nqqqqqqqqqqqqqqqq = 1"));
+        let known = told.lines().find_map(|line| line.split_once("known here: ")).expect("a list of what is known").1;
+        let mut read: Vec<&str> = known.split(", ").collect();
+        let mut listed: Vec<&str> =
+            schema.pointer(place).unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+        (read.sort_unstable(), listed.sort_unstable());
+        assert_eq!(read, listed, "{table}");
+    }
 }

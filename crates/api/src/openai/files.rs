@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::expiry::ExpiresAfter;
-use super::multipart::Multipart;
 use super::page::{self, Page};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::dialect::invalid;
+use crate::multipart::Multipart;
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::reply;
@@ -165,7 +165,7 @@ fn no_such_file(id: &str) -> ApiError {
     ApiError::new(ProblemType::NOT_FOUND, format!("No such File object: {id}"))
 }
 
-pub(super) fn refused(error: UploadError) -> ApiError {
+pub(crate) fn refused(error: UploadError) -> ApiError {
     match error {
         UploadError::TooLarge(max) => {
             ApiError::new(ProblemType::BODY_TOO_LARGE, format!("a file may have {max} bytes"))

@@ -15,11 +15,11 @@ use tokio::io::AsyncReadExt;
 
 use super::expiry::ExpiresAfter;
 use super::files::{self, BYTES_MAX, NAME_MAX, PURPOSE_MAX};
-use super::multipart::Multipart;
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
 use crate::dialect::invalid;
+use crate::multipart::Multipart;
 use crate::problem::ApiError;
 use crate::reply;
 

@@ -1,9 +1,11 @@
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::middleware::AddExtension;
+use axum::{Extension, Router};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,10 +13,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 
 use super::patience::Patience;
 use super::refusal::{NO_TLS, Refusals, TOO_SLOW};
 use super::streams::{Streamed, Streams};
+use crate::recipes::Peer;
 use crate::{ApiSettings, Tls, tls};
 
 /// Headers of a request, in number.
@@ -40,6 +44,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// send its first letter and no more cost nothing.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
+/// What is served on a connection, which knows from where that comes.
+type Served = AddExtension<Router, Peer>;
+
 /// What TLS begins with: a record of the handshake.
 const HANDSHAKE: u8 = 0x16;
 
@@ -47,6 +54,8 @@ const HANDSHAKE: u8 = 0x16;
 pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSettings>, closing: CancellationToken) {
     // Answers are small and written whole: there is nothing to gain from waiting for more.
     let _ = stream.set_nodelay(true);
+    let from = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let router: Served = Extension(Peer(from)).layer(router);
     let result = match &settings.tls {
         None => serve_plain(stream, router, &settings, &closing).await,
         // Boxed, so that a connection without TLS does not pay for its size.
@@ -59,7 +68,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, settings: Arc<ApiSe
 
 async fn serve_plain(
     stream: TcpStream,
-    router: Router,
+    router: Served,
     settings: &ApiSettings,
     closing: &CancellationToken,
 ) -> hyper::Result<()> {
@@ -88,7 +97,7 @@ async fn serve_plain(
 async fn serve_tls(
     mut stream: TcpStream,
     tls: &Tls,
-    router: Router,
+    router: Served,
     settings: &ApiSettings,
     closing: &CancellationToken,
 ) -> hyper::Result<()> {
@@ -127,7 +136,7 @@ async fn last_words(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
 
 async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
-    router: Router,
+    router: Served,
     settings: &ApiSettings,
     closing: &CancellationToken,
 ) -> hyper::Result<()> {
@@ -153,7 +162,7 @@ async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 /// Over HTTP/2 hyper has no limit for the head of a request or for idling: both show as a connection without a stream.
 async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     io: TokioIo<S>,
-    router: Router,
+    router: Served,
     settings: &ApiSettings,
     closing: &CancellationToken,
 ) -> hyper::Result<()> {

@@ -78,6 +78,17 @@ fn place(dialect: Dialect, event: &Value) -> Option<&'static str> {
     }
 }
 
+/// The piece of the answer's text that an event brings, whatever dialect it is in; `None` if it brings none.
+pub(crate) fn text_of(event: &Value) -> Option<&str> {
+    let place = match event.get("type").and_then(Value::as_str) {
+        Some("response.output_text.delta") => "/delta",
+        Some("content_block_delta") => "/delta/text",
+        Some(_) => return None,
+        None => "/choices/0/delta/content",
+    };
+    event.pointer(place).and_then(Value::as_str)
+}
+
 /// Whether an event says the same as the one before it, but for the text.
 fn is_continued(held: &Value, event: &Value, place: &str) -> bool {
     let without = |event: &Value| {

@@ -14,9 +14,6 @@ impl Signals {
     /// # Errors
     /// If the system does not allow it.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("failed to listen for signals: {error}")))
-        };
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -27,4 +24,16 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// The signal that asks the server to read its recipes anew.
+///
+/// # Errors
+/// If the system does not allow it.
+pub(crate) fn hangup() -> Result<Signal, Failure> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("failed to listen for signals: {error}")))
 }

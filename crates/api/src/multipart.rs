@@ -18,7 +18,7 @@ const BOUNDARY_MAX: usize = 70;
 const PREAMBLE_MAX: usize = 8 * 1024;
 
 /// A body of parts (RFC 7578), read part by part and piece by piece, so that a large one takes no memory.
-pub(super) struct Multipart {
+pub(crate) struct Multipart {
     body: Body,
     api: Arc<Api>,
     begun: Instant,
@@ -31,17 +31,17 @@ pub(super) struct Multipart {
 
 /// What the head of a part says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) name: String,
-    pub(super) filename: Option<String>,
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) filename: Option<String>,
 }
 
 impl Multipart {
     /// The parts of a body, if its head says that it has any.
-    pub(super) fn new(api: &Arc<Api>, headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
+    pub(crate) fn new(api: &Arc<Api>, headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
         let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = boundary(value).ok_or_else(|| {
-            let detail = "send the file as multipart/form-data, with a boundary, in parts named purpose and file";
+            let detail = "send the body as multipart/form-data, with a boundary";
             ApiError::new(ProblemType::UNSUPPORTED_MEDIA_TYPE, detail)
         })?;
         let delimiter = format!("\r\n--{boundary}").into_bytes();
@@ -52,7 +52,7 @@ impl Multipart {
     }
 
     /// The head of the next part; `None` behind the last. What is left of the one before is skipped.
-    pub(super) async fn part(&mut self) -> Result<Option<Part>, ApiError> {
+    pub(crate) async fn part(&mut self) -> Result<Option<Part>, ApiError> {
         let mut skipped = 0;
         while let Some(piece) = self.piece().await? {
             skipped += piece.len();
@@ -82,7 +82,7 @@ impl Multipart {
     }
 
     /// The next bytes of the part; `None` at its end.
-    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             if self.is_at_delimiter {
                 return Ok(None);
@@ -102,7 +102,7 @@ impl Multipart {
     }
 
     /// The part as short text.
-    pub(super) async fn text(&mut self, max: usize) -> Result<String, ApiError> {
+    pub(crate) async fn text(&mut self, max: usize) -> Result<String, ApiError> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece().await? {
             text.extend_from_slice(&piece);

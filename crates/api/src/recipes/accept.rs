@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use raincheck_core::{Job, Labels, Problem, ProblemType, QueueName};
+use raincheck_engine::{Submission, SubmitError, Submitted};
+use raincheck_recipes::{Chosen, JobFacts, PageKind, Recipe, Scope};
+use raincheck_store::{Idempotency, StoreError};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::sent::Arrived;
+use super::{Guest, Peer, answer, fields};
+use crate::api::Api;
+use crate::jobs::{IdempotencyKey, JobView, marked};
+use crate::problem::ApiError;
+use crate::reply;
+use crate::wait::spread;
+
+/// The label that says of which recipe a job is.
+pub(super) const RECIPE: &str = "recipe";
+
+/// Makes a job of a request, and says so in the recipe's words.
+pub(super) async fn accept(
+    api: &Arc<Api>,
+    recipe: &Recipe,
+    path: BTreeMap<String, String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let guest = Guest::to_submit(api, recipe, &mut parts).await?;
+    limit(api, recipe, parts.extensions.get::<Peer>())?;
+    let key = IdempotencyKey::from_request_parts(&mut parts, api).await?;
+    room(api, recipe)?;
+    let request = Request::from_parts(parts, body);
+    let mut arrived = Arrived::read(api, recipe, &guest.tenant, path, request).await?;
+    let submitted = submit(api, recipe, &guest, key, std::mem::take(&mut arrived.sent)).await;
+    let (submitted, input) = match submitted {
+        Ok((submitted @ Submitted::New(_), input)) => (submitted, input),
+        other => {
+            arrived.forget(&guest.tenant).await;
+            other?
+        }
+    };
+    Ok(marked(told(api, recipe, submitted.job(), &input)?, &submitted))
+}
+
+/// Refuses whoever comes too often.
+fn limit(api: &Api, recipe: &Recipe, peer: Option<&Peer>) -> Result<(), ApiError> {
+    let (Some(per_minute), Some(Peer(address))) = (recipe.route.per_address, peer) else { return Ok(()) };
+    api.visitors.enter(*address, &recipe.name, per_minute, Instant::now()).map_err(|wait| {
+        let detail = format!("one address may come {per_minute} times a minute here; come back after Retry-After");
+        ApiError::new(ProblemType::RATE_LIMITED, detail).retry_after(wait)
+    })
+}
+
+/// Refuses all while as many jobs of the recipe wait as may.
+fn room(api: &Api, recipe: &Recipe) -> Result<(), ApiError> {
+    let Some(most) = recipe.job.waiting_max else { return Ok(()) };
+    let queues = api.engine.store().queues();
+    let waiting = queues.iter().find(|status| status.queue.as_str() == recipe.name).map_or(0, |status| status.ready);
+    if waiting < most {
+        return Ok(());
+    }
+    let kind = kind()?;
+    Err(SubmitError::Quota { waiting, limit: most, retry_after: api.engine.retry_after(&kind, 1) }.into())
+}
+
+async fn submit(
+    api: &Arc<Api>,
+    recipe: &Recipe,
+    guest: &Guest,
+    key: IdempotencyKey,
+    sent: raincheck_recipes::Sent,
+) -> Result<(Submitted, Value), ApiError> {
+    let input = recipe.collect(sent).map_err(|misfits| {
+        let details: Vec<&str> = misfits.iter().map(|misfit| misfit.detail.as_str()).collect();
+        let pointer = misfits.first().map(|misfit| misfit.pointer.clone()).unwrap_or_default();
+        Problem::new(ProblemType::INVALID_INPUT, details.join("; ")).at(pointer)
+    })?;
+    let chosen = recipe.job.choose(&Scope::of_input(&input));
+    let chosen = chosen.map_err(|error| Problem::new(ProblemType::INVALID_INPUT, error.to_string()))?;
+    let idempotency = idempotency(recipe, guest, &key, &chosen, &input)?;
+    let submission = submission(api, recipe, guest, chosen, &input, idempotency)?;
+    let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| pointed(error))?;
+    // One entry in, one out.
+    let submitted = submitted.into_iter().next().unwrap_or(Err(SubmitError::Store(StoreError::Stopped)))?;
+    Ok((submitted, input))
+}
+
+fn submission(
+    api: &Api,
+    recipe: &Recipe,
+    guest: &Guest,
+    chosen: Chosen,
+    input: &Value,
+    idempotency: Option<Idempotency>,
+) -> Result<Submission, ApiError> {
+    let order = json!({ "recipe": recipe.name, "version": recipe.version, "input": input });
+    let own: Option<QueueName> = recipe.name.parse().ok();
+    let now = api.engine.clock().now();
+    Ok(Submission {
+        tenant: guest.tenant.clone(),
+        queue: chosen.queue.or(own),
+        priority: chosen.priority,
+        labels: Labels::from([(RECIPE.to_owned(), recipe.name.clone())]),
+        deadline: chosen.deadline.map(|longest| now.after(longest)),
+        max_attempts: recipe.job.max_attempts,
+        timeout: recipe.job.timeout,
+        retention: recipe.job.retention,
+        idempotency,
+        ..Submission::new(kind()?, order.into())
+    })
+}
+
+/// The caller's own name for the request comes first, then that which the recipe makes up.
+fn idempotency(
+    recipe: &Recipe,
+    guest: &Guest,
+    key: &IdempotencyKey,
+    chosen: &Chosen,
+    input: &Value,
+) -> Result<Option<Idempotency>, ApiError> {
+    let fingerprint = fields::fingerprint(recipe, input);
+    if key.is_given() {
+        return Ok(key.single(&guest.tenant, &fingerprint));
+    }
+    let Some(own) = &chosen.idempotency_key else { return Ok(None) };
+    let key = IdempotencyKey::of_text(&format!("{}:{own}", recipe.name))?;
+    Ok(key.single(&guest.tenant, &fingerprint))
+}
+
+fn kind() -> Result<raincheck_core::Kind, ApiError> {
+    RECIPE.parse().map_err(|_| ApiError::new(ProblemType::INTERNAL, "recipe is no kind"))
+}
+
+/// A refusal points into the job's input; the caller knows only the recipe's.
+fn pointed(error: SubmitError) -> ApiError {
+    match error {
+        SubmitError::Refused(mut problem) => {
+            problem.pointer = problem.pointer.and_then(|at| at.strip_prefix("/input/input").map(Into::into));
+            problem.into()
+        }
+        other => other.into(),
+    }
+}
+
+/// What is said of a job that was accepted.
+fn told(api: &Api, recipe: &Recipe, job: &Job, input: &Value) -> Result<Response, ApiError> {
+    let facts = JobFacts {
+        id: job.id.to_string(),
+        uuid: job.id.uuid(),
+        state: job.life.state_at(api.engine.clock().now()).to_string(),
+        times: [Some(job.spec.created_at.to_string()), None, None],
+        ..JobFacts::default()
+    };
+    let view = JobView::new(job, &api.engine);
+    let look_again = spread(view.estimated_wait(api.engine.clock().now()));
+    let scope = Scope::of_input(input).with_job(&facts);
+    let usual = (StatusCode::ACCEPTED, || reply::json(StatusCode::ACCEPTED, &view));
+    let mut response = answer::told(recipe, &recipe.accepted, &scope, usual)?;
+    let headers = response.headers_mut();
+    let page = recipe.pages.get(&PageKind::Status).map(|page| page.path.with(&facts.id));
+    let location = page.and_then(|page| HeaderValue::try_from(page).ok()).unwrap_or_else(|| reply::location(job.id));
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(look_again));
+    Ok(response)
+}

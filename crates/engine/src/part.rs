@@ -1,0 +1,27 @@
+use std::fmt;
+use std::sync::Arc;
+
+use raincheck_core::{Json, Progress};
+
+/// Hears what a part of a job says ([`Context::part`](crate::Context::part)), and decides what the whole says of it.
+pub trait Listener: Send + Sync + 'static {
+    /// How far the part is.
+    fn progress(&self, progress: Progress);
+
+    /// What of a piece of the part's output goes to the job's log; nothing if it is not for its followers.
+    fn output(&self, output: Json) -> Option<Json>;
+}
+
+/// A part of a job.
+#[derive(Clone)]
+pub(crate) struct Part {
+    /// Its name, with those of the parts around it before it.
+    pub(crate) name: String,
+    pub(crate) listener: Arc<dyn Listener>,
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use raincheck_core::{Json, Kind, Problem, ProblemType, Retry, Time};
+use raincheck_engine::Failure;
+use raincheck_recipes::{OnError, Scope, Step};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::course::{Course, How};
+
+/// A step that is tried again comes back no sooner than this.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// Where a try stands.
+pub(super) struct Place {
+    /// The place of the step in the recipe.
+    pub(super) at: usize,
+    /// The number of the item, if it is a loop.
+    pub(super) item: usize,
+    /// Under what it is recorded.
+    pub(super) name: String,
+    /// When the step first began.
+    pub(super) began_at: Time,
+}
+
+/// What came of a step, or of one item of a loop.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Tried {
+    pub(super) state: How,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<Value>,
+    pub(super) result: Value,
+}
+
+/// Recorded of a try that failed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Failed {
+    at: Time,
+    detail: String,
+}
+
+impl Course<'_> {
+    /// Tries a step once; does what it says is to be done instead if it has failed for good.
+    ///
+    /// # Errors
+    /// If it has failed for good and there is nothing instead, or is to be tried again later.
+    pub(super) async fn attempt(&self, step: &Step, place: &Place, scope: Scope) -> Result<Tried, Failure> {
+        let given = step.call.input.render(&scope).map_err(|error| self.broken(&step.name, &error))?;
+        let failure = match self.call(step, place, &place.name, &step.call.kind, given.into()).await {
+            Ok(result) => return Ok(Tried { state: How::Completed, error: None, result }),
+            Err(failure) => self.told(step, failure),
+        };
+        if self.context.stop_reason().is_some() {
+            return Err(failure);
+        }
+        let failure = match self.again(step, place, failure).await? {
+            Again::Later(failure) => return Err(failure),
+            Again::Never(failure) => failure,
+        };
+        let Some(on_error) = &step.on_error else { return Err(Failure { retry: Retry::Never, ..failure }) };
+        let error = self.error(&failure);
+        let scope = scope.with_error(&error);
+        let broken = |error| self.broken(&step.name, &error);
+        let result = match on_error {
+            OnError::Use(template) => template.render(&scope).map_err(broken)?,
+            OnError::Do(call) => {
+                let given = call.input.render(&scope).map_err(broken)?;
+                let name = format!("{}/instead", place.name);
+                let done = self.call(step, place, &name, &call.kind, given.into()).await;
+                done.map_err(|failure| self.told(step, failure))?
+            }
+        };
+        Ok(Tried { state: How::Degraded, error: Some(error), result })
+    }
+
+    /// Does work of a kind as a part of the job.
+    async fn call(&self, step: &Step, place: &Place, name: &str, kind: &Kind, given: Json) -> Result<Value, Failure> {
+        let Some((about, Some(handler))) = self.recipes.kinds.get(kind) else {
+            let detail = format!("there is no kind {:?} here any more", kind.as_str());
+            return Err(Failure::fatal(Problem::new(ProblemType::UNKNOWN_KIND, detail)));
+        };
+        handler.check_for(&self.context.job().spec.tenant, &given).await?;
+        let ear = self.meter.ear(place.at, place.item, step, kind);
+        let longest = step.timeout.unwrap_or(about.timeout).min(self.left(step, place).unwrap_or(Duration::MAX));
+        let part = self.context.part(name, ear);
+        let done = tokio::time::timeout(longest, handler.run(part, given)).await;
+        let result = done.unwrap_or_else(|_| {
+            let detail = format!("it took longer than the {} s that it may", longest.as_secs_f64());
+            Err(Failure { problem: Problem::new(ProblemType::ATTEMPT_TIMED_OUT, detail), retry: Retry::Backoff })
+        })?;
+        result.parse().map_err(|error: serde_json::Error| Failure::transient(error.to_string()))
+    }
+
+    /// Whether a step that failed is tried again. Where it counts its own failures, the job is not held to account for them.
+    async fn again(&self, step: &Step, place: &Place, failure: Failure) -> Result<Again, Failure> {
+        let left = self.left(step, place);
+        if failure.retry == Retry::Never || left.is_some_and(|left| left.is_zero()) {
+            return Ok(Again::Never(failure));
+        }
+        let within = |wait: Duration| wait.min(left.unwrap_or(Duration::MAX)).max(PAUSE_MIN);
+        let retry_after = match failure.retry {
+            Retry::Postpone(millis) => {
+                let wait = within(Duration::from_millis(millis.into()));
+                return Ok(Again::Later(Failure::postponed(failure.problem, wait)));
+            }
+            Retry::After(wait) => Some(wait),
+            Retry::Backoff | Retry::Never => None,
+        };
+        let Some(most) = step.max_attempts else {
+            let job = self.context.job();
+            let is_last = job.life.failures + 1 >= job.spec.max_attempts;
+            // What there is instead is better than a failed job.
+            return Ok(if is_last && step.on_error.is_some() { Again::Never(failure) } else { Again::Later(failure) });
+        };
+        let failures = self.failed(place, &failure).await?;
+        if failures >= most {
+            return Ok(Again::Never(failure));
+        }
+        let wait = self.context.job().spec.backoff.wait(failures, retry_after, self.recipes.chance.dice());
+        Ok(Again::Later(Failure::postponed(failure.problem, within(wait))))
+    }
+
+    /// Records that a try failed; gives how often it has.
+    async fn failed(&self, place: &Place, failure: &Failure) -> Result<u32, Failure> {
+        let mut number = 1;
+        let name = |number: u32| format!("{}/failed {number}", place.name);
+        while self.context.recorded::<Failed>(&name(number))?.is_some() {
+            number += 1;
+        }
+        let failed = Failed { at: self.recipes.clock.now(), detail: failure.problem.detail.clone() };
+        self.context.step(&name(number), async { Ok(failed) }).await?;
+        Ok(number)
+    }
+
+    /// How long the step may still be tried.
+    fn left(&self, step: &Step, place: &Place) -> Option<Duration> {
+        step.deadline.map(|deadline| place.began_at.after(deadline).since(self.recipes.clock.now()))
+    }
+
+    /// What an expression may say of a failure.
+    fn error(&self, failure: &Failure) -> Value {
+        let retry_at = match failure.retry {
+            Retry::Postpone(millis) => Some(Duration::from_millis(millis.into())),
+            Retry::After(wait) => Some(wait),
+            Retry::Backoff | Retry::Never => None,
+        };
+        let retry_at = retry_at.map(|wait| self.recipes.clock.now().after(wait).to_string());
+        json!({ "name": failure.problem.name(), "detail": failure.problem.detail, "retry_at": retry_at })
+    }
+
+    /// A failure that says in which step it was.
+    fn told(&self, step: &Step, mut failure: Failure) -> Failure {
+        failure.problem.detail = format!("step `{}`: {}", step.name, failure.problem.detail);
+        failure
+    }
+}
+
+/// Whether a step is tried again.
+enum Again {
+    /// It is, when the job is run again.
+    Later(Failure),
+    /// It is not.
+    Never(Failure),
+}

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use raincheck_engine::{About, Registry};
+use raincheck_recipes::{Book, Recipe};
+use serde_json::Value;
+use tokio::signal::unix::Signal;
+
+use crate::exit::{Exit, Failure};
+use crate::recipes::folder;
+
+/// Where the versions are kept that jobs began with, in the data directory.
+const VERSIONS: &str = "recipes";
+/// How many of them.
+const VERSIONS_MAX: usize = 1_000;
+
+/// The recipes of a server, and where they come from.
+pub(super) struct Shelf {
+    book: Book,
+    paths: Vec<PathBuf>,
+    versions: PathBuf,
+    /// What steps can be, and the JSON Schema of what each is given.
+    kinds: BTreeMap<String, Value>,
+}
+
+impl Shelf {
+    /// Reads the recipes, and the versions of them that jobs of earlier runs may still need.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, or if a version cannot be kept.
+    pub(super) fn open(book: &Book, paths: &[PathBuf], data: &Path, registry: &Registry) -> Result<Self, Failure> {
+        let (book, paths, versions) = (book.clone(), paths.to_vec(), data.join(VERSIONS));
+        let own = |about: &&About| registry.get(&about.kind).is_some_and(|(_, handler)| handler.is_some());
+        let steps = registry.kinds().filter(own).filter(|about| about.kind.as_str() != "recipe");
+        let kinds =
+            steps.map(|about| (about.kind.to_string(), about.input_schema.parse().unwrap_or_default())).collect();
+        let shelf = Self { book, paths, versions, kinds };
+        shelf.read()?;
+        shelf.remember().map_err(|error| shelf.unkept(&error))?;
+        Ok(shelf)
+    }
+
+    /// Whenever the signal comes, reads the recipes anew: all of them are put into force, or none.
+    pub(super) async fn reload(&self, hangup: &mut Signal) {
+        while hangup.recv().await.is_some() {
+            match self.read() {
+                Ok(()) => tracing::info!(recipes = self.book.recipes().len(), "read the recipes anew"),
+                Err(failure) => {
+                    tracing::error!("the recipes stay as they were, for these are wrong:\n{}", failure.message)
+                }
+            }
+        }
+    }
+
+    fn read(&self) -> Result<(), Failure> {
+        if self.paths.is_empty() {
+            return Ok(());
+        }
+        let recipes = folder::read(&self.paths)?;
+        folder::check_calls(&recipes, &self.kinds)?;
+        let pages = folder::pages(&recipes)?;
+        recipes.iter().try_for_each(|recipe| self.keep(recipe)).map_err(|error| self.unkept(&error))?;
+        self.book.replace(recipes).map_err(|mistakes| folder::wrong(&mistakes))?;
+        self.book.show(pages);
+        Ok(())
+    }
+
+    /// Keeps a version. It is there whole or not at all, and there before the first job that names it.
+    fn keep(&self, recipe: &Recipe) -> io::Result<()> {
+        fs::create_dir_all(&self.versions)?;
+        let path = self.versions.join(format!("{}.toml", recipe.version));
+        if path.exists() {
+            // Those in force longest ago are removed first.
+            return fs::File::open(&path)?.set_modified(now());
+        }
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, &recipe.source)?;
+        fs::File::open(&fresh)?.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        fs::File::open(&self.versions)?.sync_all()
+    }
+
+    /// Brings back the versions that are kept; removes the oldest of too many.
+    fn remember(&self) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(&self.versions) else { return Ok(()) };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            kept.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        kept.sort_by(|one, other| other.cmp(one));
+        for (_, path) in kept.iter().skip(VERSIONS_MAX) {
+            fs::remove_file(path)?;
+        }
+        for (_, path) in kept.iter().take(VERSIONS_MAX) {
+            match Recipe::read(path, &fs::read_to_string(path)?) {
+                Ok(recipe) => drop(self.book.remember(recipe)),
+                Err(_) => {
+                    tracing::warn!(path = %path.display(), "a version of a recipe that was kept is none to this server; jobs that began with it will fail")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unkept(&self, error: &io::Error) -> Failure {
+        let message = format!("the versions of recipes cannot be kept in {}: {error}", self.versions.display());
+        Failure::new(Exit::DataDirectory, message)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the age of a file, which nothing but its removal depends on")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
