@@ -13,6 +13,7 @@ use crate::content::tokens_read;
 use crate::inbound::Inbound;
 use crate::refusal::{No, Refusal, Why};
 use crate::sim::Sim;
+use crate::structured;
 use crate::work::{Demand, Work, begin};
 
 /// The routes.
@@ -77,7 +78,22 @@ fn usage(work: &Work, written: u64) -> Value {
 }
 
 fn stop_reason(work: &Work) -> &'static str {
-    if work.plan.cut_short { "max_tokens" } else { "end_turn" }
+    match structured::tool(&work.body) {
+        _ if work.plan.cut_short => "max_tokens",
+        Some(_) => "tool_use",
+        None => "end_turn",
+    }
+}
+
+/// The one block of an answer: its text, or the use of the tool that must be used.
+fn block(work: &Work, is_begun: bool) -> Value {
+    let Some(tool) = structured::tool(&work.body) else {
+        let text = if is_begun { String::new() } else { work.plan.text() };
+        return json!({"type": "text", "text": text});
+    };
+    let whole = serde_json::from_str::<Value>(&work.plan.text()).ok().filter(|_| !is_begun);
+    let input = whole.unwrap_or_else(|| json!({}));
+    json!({"type": "tool_use", "id": work.id("toolu_", "tool", 24), "name": tool["name"], "input": input})
 }
 
 fn message(work: &Work) -> Value {
@@ -86,7 +102,7 @@ fn message(work: &Work) -> Value {
         "type": "message",
         "role": "assistant",
         "model": work.model,
-        "content": [{"type": "text", "text": work.plan.text()}],
+        "content": [block(work, false)],
         "stop_reason": stop_reason(work),
         "stop_sequence": null,
         "usage": usage(work, work.output_tokens())
@@ -104,7 +120,7 @@ fn frames(work: &Work) -> Frames {
     begun["usage"] = usage(work, 1);
     let before = [
         event(json!({"message": begun}), "message_start"),
-        event(json!({"index": 0, "content_block": {"type": "text", "text": ""}}), "content_block_start"),
+        event(json!({"index": 0, "content_block": block(work, true)}), "content_block_start"),
         event(json!({}), "ping"),
     ];
     let stop = json!({"stop_reason": stop_reason(work), "stop_sequence": null});
@@ -113,9 +129,12 @@ fn frames(work: &Work) -> Frames {
         event(json!({"delta": stop, "usage": {"output_tokens": work.output_tokens()}}), "message_delta"),
         event(json!({}), "message_stop"),
     ];
-    let plan = work.plan.clone();
+    let (plan, is_tool) = (work.plan.clone(), structured::tool(&work.body).is_some());
     let tokens = (0..plan.tokens).map(move |place| {
-        let delta = json!({"type": "text_delta", "text": plan.token(place)});
+        let delta = match is_tool {
+            true => json!({"type": "input_json_delta", "partial_json": plan.token(place)}),
+            false => json!({"type": "text_delta", "text": plan.token(place)}),
+        };
         event(json!({"index": 0, "delta": delta}), "content_block_delta").token()
     });
     Box::new(before.into_iter().chain(tokens).chain(after))

@@ -1,4 +1,4 @@
-//! Answers that a request wants as JSON of a schema: what OpenAI calls structured outputs.
+//! Answers that a request wants as JSON of a schema: what OpenAI calls structured outputs, and Anthropic a tool that must be used.
 
 use std::sync::Arc;
 
@@ -22,14 +22,28 @@ pub(crate) fn tokens(body: &Value, seed: u64) -> Option<Arc<[String]>> {
     let of_response = body.pointer("/text/format").filter(|format| format["type"] == "json_schema");
     let of_chat = body.pointer("/response_format").filter(|format| format["type"] == "json_schema");
     let schema = of_response.and_then(|format| format.get("schema"));
-    let schema = schema.or_else(|| of_chat.and_then(|format| format.pointer("/json_schema/schema")))?;
-    let text = value(schema, &mut Draw::new(seed), 0).to_string();
+    let schema = schema.or_else(|| of_chat.and_then(|format| format.pointer("/json_schema/schema")));
+    let schema = schema.or_else(|| tool(body)?.get("input_schema"))?;
+    let text = value(schema, &mut Draw::new(seed), 0, &last_said(body)).to_string();
     let letters: Vec<char> = text.chars().collect();
     Some(letters.chunks(TOKEN_LETTERS).map(|token| token.iter().collect()).collect())
 }
 
+/// The tool that a request says must be used.
+pub(crate) fn tool(body: &Value) -> Option<&Value> {
+    let choice = body.get("tool_choice").filter(|choice| choice["type"] == "tool")?;
+    body.get("tools")?.as_array()?.iter().find(|tool| tool["name"] == choice["name"])
+}
+
+/// What was said last, in small letters: a choice whose name is in it is the one that is made.
+fn last_said(body: &Value) -> String {
+    let messages = body.get("messages").or(body.get("input"));
+    let last = messages.map(|messages| messages.as_array().and_then(|all| all.last()).unwrap_or(messages));
+    last.map(|last| last.to_string().to_lowercase()).unwrap_or_default()
+}
+
 /// A value that fits a schema, as far as these are usually written.
-fn value(schema: &Value, draw: &mut Draw, depth: usize) -> Value {
+fn value(schema: &Value, draw: &mut Draw, depth: usize, said: &str) -> Value {
     if depth > DEPTH_MAX {
         return Value::Null;
     }
@@ -37,19 +51,21 @@ fn value(schema: &Value, draw: &mut Draw, depth: usize) -> Value {
         return constant.clone();
     }
     if let Some(choices) = schema.get("enum").or(schema.get("anyOf")).and_then(Value::as_array)
-        && let Some(choice) = choices.get(below(draw, choices.len()))
+        && let Some(drawn) = choices.get(below(draw, choices.len()))
     {
-        return if schema.get("enum").is_some() { choice.clone() } else { value(choice, draw, depth + 1) };
+        let is_said = |choice: &&Value| choice.as_str().is_some_and(|name| said.contains(&name.to_lowercase()));
+        let choice = choices.iter().find(is_said).unwrap_or(drawn);
+        return if schema.get("enum").is_some() { choice.clone() } else { value(choice, draw, depth + 1, said) };
     }
     let kind = &schema["type"];
     match kind.as_str().or_else(|| kind.get(0)?.as_str()).unwrap_or("null") {
         "object" => {
             let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
             Value::Object(
-                properties.map(|(name, of)| (name.clone(), value(of, draw, depth + 1))).collect::<Map<_, _>>(),
+                properties.map(|(name, of)| (name.clone(), value(of, draw, depth + 1, said))).collect::<Map<_, _>>(),
             )
         }
-        "array" => (0..ITEMS).map(|_| value(&schema["items"], draw, depth + 1)).collect(),
+        "array" => (0..ITEMS).map(|_| value(&schema["items"], draw, depth + 1, said)).collect(),
         "string" => content::text(draw.bits(), WORDS).into(),
         "boolean" => draw.bits().is_multiple_of(2).into(),
         "integer" | "number" => {
@@ -96,6 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn a_tool_that_must_be_used_is_and_what_was_asked_for_is_chosen() {
+        let schema = json!({"type": "object", "properties": {"action": {"enum": ["chat", "transform"]}}});
+        let said = |text: &str| {
+            let body = json!({
+                "messages": [{"role": "user", "content": text}],
+                "tools": [{"name": "decide", "input_schema": schema}],
+                "tool_choice": {"type": "tool", "name": "decide"},
+            });
+            serde_json::from_str::<Value>(&tokens(&body, 7).unwrap().concat()).unwrap()["action"].clone()
+        };
+        assert_eq!(said("Transform my living room"), "transform");
+        assert_eq!(said("Let us chat"), "chat");
+    }
+
+    #[test]
     fn a_schema_without_bottom_ends() {
         let mut schema = json!({"type": "string"});
         for _ in 0..40 {
@@ -103,6 +134,6 @@ mod tests {
         }
         assert!(tokens(&json!({"text": {"format": {"type": "json_schema", "schema": schema}}}), 1).is_some());
         let endless = json!({"type": "integer", "minimum": i64::MAX, "maximum": i64::MIN});
-        assert_eq!(value(&endless, &mut Draw::new(1), 0), json!(i64::MAX));
+        assert_eq!(value(&endless, &mut Draw::new(1), 0, ""), json!(i64::MAX));
     }
 }
