@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::{Asset, Method, Mistake, PageKind, Recipe};
+use crate::{Asset, Method, Mistake, PageKind, Recipe, nearest};
 
 /// The most recipes of a book.
 const RECIPES_MAX: usize = 1_000;
@@ -127,6 +127,17 @@ fn conflicts(recipes: &[Recipe]) -> Vec<Mistake> {
         if let Some(other) = names.insert(&recipe.name, &recipe.path) {
             let message = format!("there is a recipe of this name already, in {}", other.display());
             mistakes.push(recipe.complain_of(&recipe.name, message, None));
+        }
+        for follow_up in &recipe.follow_ups {
+            let known = || recipes.iter().map(|recipe| recipe.name.as_str());
+            if !known().any(|name| name == follow_up.recipe) {
+                let near = nearest(&follow_up.recipe, known()).map(|near| format!("did you mean \"{near}\"?"));
+                mistakes.push(recipe.complain_at(
+                    follow_up.span.clone(),
+                    format!("there is no recipe {:?}", follow_up.recipe),
+                    near,
+                ));
+            }
         }
         for (method, path, _) in recipe.routes() {
             let taken = routes.iter().find(|(_, other, at)| *other == method && at.overlaps(path));

@@ -34,6 +34,10 @@ pub fn explain(recipe: &Recipe) -> String {
     for (number, step) in (1..).zip(&recipe.steps) {
         let _ = writeln!(text, "    {number}. {}  {}{}", step.name, step.call.kind, remarks(recipe, step, number - 1));
     }
+    for follow_up in &recipe.follow_ups {
+        let condition = follow_up.condition.as_ref().map(|condition| format!(" if {}", condition.source()));
+        let _ = writeln!(text, "    then {}{}", follow_up.recipe, condition.unwrap_or_default());
+    }
     text
 }
 

@@ -12,10 +12,15 @@ use crate::input::{Sent, collect, complete};
 use crate::read::{Entries, Reading};
 use crate::references;
 use crate::route::Path;
-use crate::{Answer, Field, JobOptions, Method, Misfit, Mistake, Page, PageKind, Route, Step, Template, nearest};
+use crate::{
+    Answer, Conversation, Field, FollowUp, JobOptions, Method, Misfit, Mistake, Page, PageKind, Route, Step, Template,
+    nearest,
+};
 
 /// The most steps of a recipe.
 const STEPS_MAX: usize = 100;
+/// The most follow-ups of a recipe.
+const FOLLOW_UPS_MAX: usize = 16;
 /// The largest recipe, in bytes.
 pub const RECIPE_MAX: usize = 1 << 20;
 
@@ -34,6 +39,10 @@ pub struct Recipe {
     pub job: JobOptions,
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// The conversation that its jobs belong to.
+    pub conversation: Option<Conversation>,
+    /// What follows a job that has completed.
+    pub follow_ups: Vec<FollowUp>,
     /// What a job gives; the result of the last step if it does not say.
     pub result: Option<Template>,
     /// The answer to a request that was accepted.
@@ -89,7 +98,10 @@ impl Recipe {
         let input = Field::read_all(input, route.as_ref(), reading);
         let job = top.take("job").and_then(|value| reading.table("[job]".to_owned(), value));
         let job = job.map(|entries| JobOptions::read(entries, reading)).unwrap_or_default();
+        let conversation = top.take("conversation").and_then(|value| reading.table("[conversation]".to_owned(), value));
+        let conversation = conversation.and_then(|entries| Conversation::read(entries, reading));
         let steps = steps(&mut top, reading);
+        let follow_ups = follow_ups(&mut top, reading);
         let accepted = top.take("accepted").and_then(|value| Answer::read("[accepted]", value, reading));
         let mut pages = BTreeMap::new();
         for kind in PageKind::ALL {
@@ -110,7 +122,9 @@ impl Recipe {
             route: route?,
             input,
             job,
+            conversation,
             steps,
+            follow_ups,
             result,
             accepted,
             pages,
@@ -170,8 +184,12 @@ impl Recipe {
 
     /// Where the path of one of its routes stands, to complain of it.
     pub(crate) fn complain_of(&self, piece: &str, message: String, hint: Option<String>) -> Mistake {
+        let place = Reading::new(&self.path, &self.source).find(piece, 0).unwrap_or(0..0);
+        self.complain_at(place, message, hint)
+    }
+
+    pub(crate) fn complain_at(&self, place: std::ops::Range<usize>, message: String, hint: Option<String>) -> Mistake {
         let mut reading = Reading::new(&self.path, &self.source);
-        let place = reading.find(piece, 0).unwrap_or(0..0);
         reading.complain(place, message, hint);
         reading.mistakes.remove(0)
     }
@@ -225,6 +243,15 @@ fn steps<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> Vec<Step> {
         steps.push(step);
     }
     steps
+}
+
+fn follow_ups<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> Vec<FollowUp> {
+    let entries = top.take("follow_ups").and_then(|value| reading.table("[follow_ups]".to_owned(), value));
+    let named = entries.map(|mut entries| entries.rest()).unwrap_or_default();
+    if let Some(beyond) = named.get(FOLLOW_UPS_MAX) {
+        reading.complain(beyond.name.span(), format!("a recipe has {FOLLOW_UPS_MAX} follow-ups at most"), None);
+    }
+    named.into_iter().filter_map(|entry| FollowUp::read(entry, reading)).collect()
 }
 
 fn errors<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> BTreeMap<String, Answer> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::read::Reading;
 use crate::scope::JOB_FACTS;
 use crate::template::Formula;
-use crate::{PageKind, Recipe, nearest};
+use crate::{FollowUp, PageKind, Recipe, nearest};
 
 /// What expressions at one place may refer to.
 struct Sight<'r> {
@@ -23,9 +23,11 @@ const ACCEPTED: [&str; 4] = ["id", "uuid", "state", "created_at"];
 /// Looks whether every expression refers to what is there when it is computed.
 pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     let mut seen: Vec<&str> = Vec::new();
+    let talk: Vec<&'static str> = recipe.conversation.iter().map(|_| "conversation").collect();
     for step in &recipe.steps {
         let steps: Vec<&str> = step.needs.iter().map(|at| recipe.steps[*at].name.as_str()).collect();
-        let names = if step.for_each.is_some() { vec!["item", "index"] } else { Vec::new() };
+        let mut names = if step.for_each.is_some() { vec!["item", "index"] } else { Vec::new() };
+        names.extend(&talk);
         let sight = Sight { recipe, steps, names, job: &ACCEPTED };
         sight.look(step.formulas(), &step.span, reading);
         let sight = Sight { names: [sight.names, vec!["error"]].concat(), ..sight };
@@ -39,10 +41,17 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
         job,
     };
     let whole = 0..0;
-    let after = Sight { recipe, steps: seen, names: vec!["degraded"], job: &ACCEPTED };
+    let names = [vec!["degraded"], talk.clone()].concat();
+    let after = Sight { recipe, steps: seen, names, job: &ACCEPTED };
     after.look(recipe.result.iter().flat_map(|result| result.formulas()).collect(), &whole, reading);
+    let with_result = Sight { names: [after.names.clone(), vec!["result"]].concat(), ..after };
+    with_result.look(recipe.follow_ups.iter().flat_map(FollowUp::formulas).collect(), &whole, reading);
+    if let Some(conversation) = &recipe.conversation {
+        with_result.look(conversation.formulas_after(), &whole, reading);
+        sight(&[], &[], &[]).look(conversation.formulas_before(), &whole, reading);
+    }
     sight(&[], &[], &[]).look(recipe.job.formulas(), &whole, reading);
-    sight(&[], &[], &ACCEPTED).look(recipe.accepted.formulas(), &whole, reading);
+    sight(&[], &talk, &ACCEPTED).look(recipe.accepted.formulas(), &whole, reading);
     for (kind, page) in &recipe.pages {
         let sight = match kind {
             PageKind::List => sight(&[], &["jobs"], &[]),
@@ -75,14 +84,13 @@ impl Sight<'_> {
     fn knows(&self, reference: &str) -> Result<(), (String, Option<String>)> {
         let mut parts = reference.split('.');
         let (root, part) = (parts.next().unwrap_or_default(), parts.next());
-        let unknown = |what: String, known: Vec<&str>| {
-            let name = part.unwrap_or(root);
+        let unknown = |name: &str, what: String, known: Vec<&str>| {
             let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             let list = (!known.is_empty()).then(|| format!("there are: {}", known.join(", ")));
             Err((what, near.or(list)))
         };
         let known = |known: Vec<&str>, what: &str| match part {
-            Some(part) if !known.contains(&part) => unknown(format!("there is no {what} `{part}` here"), known),
+            Some(part) if !known.contains(&part) => unknown(part, format!("there is no {what} `{part}` here"), known),
             _ => Ok(()),
         };
         match root {
@@ -101,7 +109,7 @@ impl Sight<'_> {
                 names.extend(["steps"].iter().filter(|_| !self.steps.is_empty()));
                 names.extend(["job"].iter().filter(|_| !self.job.is_empty()));
                 names.extend(&self.names);
-                unknown(format!("there is nothing called `{root}` here"), names)
+                unknown(root, format!("there is nothing called `{root}` here"), names)
             }
         }
     }

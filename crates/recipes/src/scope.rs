@@ -78,6 +78,18 @@ impl Scope {
         self.with("error", error)
     }
 
+    /// With the conversation that the job belongs to.
+    #[must_use]
+    pub fn with_conversation(self, conversation: &Value) -> Self {
+        self.with("conversation", conversation)
+    }
+
+    /// With what the job gives.
+    #[must_use]
+    pub fn with_result(self, result: &Value) -> Self {
+        self.with("result", result)
+    }
+
     /// With whether anything was replaced by something lesser.
     #[must_use]
     pub fn with_degraded(self, degraded: bool) -> Self {

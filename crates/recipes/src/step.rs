@@ -216,7 +216,7 @@ impl OnError {
 }
 
 /// An expression that stands without braces, because nothing else can stand there; with braces it is one all the same.
-fn formula(text: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Formula> {
+pub(crate) fn formula(text: &Spanned<String>, reading: &mut Reading<'_>) -> Option<Formula> {
     let bare = text.get_ref().trim();
     let bare = bare.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(bare);
     Formula::read(bare).map_err(|message| reading.complain(text.span(), message, None)).ok()

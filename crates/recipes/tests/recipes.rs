@@ -288,6 +288,8 @@ fn the_schema_has_every_entry_that_is_read() {
         ("/properties/status/properties", "[status]"),
         ("/properties/cancel/properties", "[cancel]"),
         ("/properties/list/properties", "[list]"),
+        ("/properties/conversation/properties", "[conversation]"),
+        ("/properties/follow_ups/additionalProperties/properties", "[follow_ups.a]"),
         ("/properties/input/additionalProperties/oneOf/1/properties", "[input.a]"),
     ] {
         let told = mistakes(&format!("{table}\nqqqqqqqqqqqqqqqq = 1"));
@@ -298,4 +300,36 @@ fn the_schema_has_every_entry_that_is_read() {
         (read.sort_unstable(), listed.sort_unstable());
         assert_eq!(read, listed, "{table}");
     }
+}
+
+#[test]
+fn a_recipe_may_belong_to_a_conversation_and_be_followed_by_another() {
+    let text = r#"
+name = "assistant"
+[route]
+post = "/api/assistant"
+[input]
+question = "string"
+conversation_id = { type = "string", optional = true }
+[conversation]
+id = "{{ input.conversation_id }}"
+message = "{{ input.question }}"
+answer = "{{ result.text }}"
+[steps.answer]
+kind = "echo"
+input = { text = "{{ conversation.summary }} {{ input.question }}" }
+[follow_ups.summary]
+recipe = "sumary"
+if = "conversation.count % 16 == 0"
+input = { conversation_id = "{{ conversation.id }}" }
+"#;
+    let book = raincheck_recipes::Book::default();
+    let summary = "name = \"summary\"\n[route]\npost = \"/api/summary\"\n[input]\nconversation_id = \"string\"\n[steps.a]\nkind = \"echo\"\n";
+    let told = book.replace(vec![read(text), read(summary)]).unwrap_err();
+    insta::assert_snapshot!("followed_by_none", told[0].to_string());
+    book.replace(vec![read(&text.replace("sumary", "summary")), read(summary)]).unwrap();
+    insta::assert_snapshot!(
+        "unheard",
+        mistakes(&text.replace("conversation.summary", "conversaton.summary").replace("message", "mesage"))
+    );
 }
