@@ -218,3 +218,17 @@ async fn jobs_are_found_by_what_they_are() {
     let next = first["next"].as_str().unwrap();
     assert_eq!(ids(&format!("limit=1&cursor={next}")).await, [done]);
 }
+
+#[tokio::test]
+async fn of_jobs_with_one_concurrency_key_one_runs_and_the_others_tell_their_place() {
+    let server = Server::keyless().await;
+    let wish = r#"{"kind": "gate", "concurrency_key": "conversation 7"}"#;
+    let first = server.submit(wish).await;
+    let batch = server.post("/v1/jobs:batch", &format!(r#"{{"jobs": [{wish}, {wish}]}}"#)).await;
+    assert_eq!(batch.json()["accepted"], json!(2));
+    let last = batch.json()["jobs"][1]["job"]["id"].as_str().unwrap().to_owned();
+    let job = server.get(&format!("/v1/jobs/{last}")).await.json();
+    assert_eq!((&job["state"], &job["concurrency_key"]), (&json!("queued"), &json!("conversation 7")));
+    assert_eq!(job["position"], json!(3));
+    assert_eq!(server.get(&format!("/v1/jobs/{first}")).await.json()["concurrency_key"], json!("conversation 7"));
+}

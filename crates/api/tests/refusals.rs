@@ -37,6 +37,7 @@ async fn each_mistake_is_told_where_it_is() {
         r#"{"kind": "echo", "priority": "P10"}"#,
         r#"{"kind": "echo", "labels": {"a": 7}}"#,
         r#"{"kind": "echo", "labels": {"a:b": "c"}}"#,
+        r#"{"kind": "echo", "concurrency_key": ""}"#,
         r#"{"kind": "echo", "delay": "5m"}"#,
         r#"{"kind": "echo", "delay": -1}"#,
         r#"{"kind": "echo", "delay": 1e300}"#,

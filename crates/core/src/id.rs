@@ -23,6 +23,11 @@ pub struct JobId(Uuid);
 pub struct JobKey(u64);
 
 impl JobKey {
+    /// Sorts before every other.
+    pub(crate) const MIN: Self = Self(0);
+    /// Sorts after every other.
+    pub(crate) const MAX: Self = Self((1 << 60) - 1);
+
     /// The key as a signed 64-bit integer, the form that SQL databases keep.
     #[must_use]
     pub fn as_i64(self) -> i64 {

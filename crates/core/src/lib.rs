@@ -11,6 +11,7 @@
 //!                                               └─ the next fold of that log
 //! ```
 
+mod concurrency_key;
 mod decide;
 mod event;
 mod fair;
@@ -30,6 +31,7 @@ mod state;
 mod time;
 mod webhook;
 
+pub use concurrency_key::{CONCURRENCY_KEY_LENGTH_MAX, ConcurrencyKey, ConcurrencyKeyError};
 pub use decide::{
     Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, decide,
 };

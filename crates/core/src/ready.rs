@@ -1,7 +1,10 @@
+mod chains;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::{FairQueue, JobKey, Kind, Lane, Priority, QueueName, Spec, Tenant, Time};
+use self::chains::{Chains, Link, Stands};
+use crate::{ConcurrencyKey, FairQueue, JobKey, Kind, Lane, Priority, QueueName, Spec, Tenant, Time};
 
 /// Where a job waits: everything that decides when it is next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Line {
     pub priority: Priority,
     /// Whose it is.
     pub tenant: Tenant,
+    /// What it may not share its time with.
+    pub concurrency_key: Option<ConcurrencyKey>,
 }
 
 impl From<&Spec> for Line {
@@ -26,6 +31,7 @@ impl From<&Spec> for Line {
             lane: spec.lane.clone(),
             priority: spec.priority,
             tenant: spec.tenant.clone(),
+            concurrency_key: spec.concurrency_key.clone(),
         }
     }
 }
@@ -78,15 +84,21 @@ pub struct Place {
     pub ahead: usize,
     /// How many jobs wait in the same queue for the same handler.
     pub waiting: usize,
+    /// How many jobs with the same concurrency key have to end before it, one after the other; some of them may be running.
+    /// They are among those ahead. Not counted beyond 10,000.
+    pub behind: usize,
 }
 
 /// All jobs that wait, in memory: those that are ready, and those whose time has not come. A store rebuilds it at start,
-/// so that finding the next job never has to search a table. 8 bytes for a ready job, about 100 for a timed one.
+/// so that finding the next job never has to search a table. 8 bytes for a ready job, about 100 for a timed one, and about
+/// 300 more for one with a concurrency key, which is known here until it has ended.
 #[derive(Debug, Default)]
 pub struct ReadySet {
     kinds: BTreeMap<Kind, Queues>,
     timed: BTreeMap<(Time, JobKey), Line>,
     paused: BTreeSet<QueueName>,
+    /// The jobs with a concurrency key: of each, only the first stands in `kinds` or `timed`.
+    chains: Chains,
     /// What the claim under way has left of the lanes that it took jobs of: it wants several kinds, and those that need the
     /// same upstream share its opening.
     left: BTreeMap<Lane, usize>,
@@ -130,14 +142,16 @@ impl ReadySet {
             .flat_map(|(kind, of_kind)| of_kind.queues.iter().map(move |((name, _), queue)| (name, kind, queue.len())))
     }
 
-    /// Adds a job that may run at `run_at`.
+    /// Adds a job that may run at `run_at`. One with a concurrency key waits for its turn as well: until those with the same
+    /// key that were accepted before it have ended.
     pub fn insert(&mut self, job: JobKey, line: &Line, run_at: Time, now: Time) {
-        if run_at > now {
-            if self.timed.insert((run_at, job), line.clone()).is_some() {
-                return;
+        if line.concurrency_key.is_some() {
+            let Some(stands) = self.chains.enter(job, line, Some(run_at)) else { return };
+            if self.comes_first(stands) {
+                self.push(job, line, run_at, now);
             }
-        } else {
-            self.push_ready(job, line);
+        } else if !self.push(job, line, run_at, now) {
+            return;
         }
         self.len += 1;
         match self.per_tenant.get_mut(&line.tenant) {
@@ -146,15 +160,35 @@ impl ReadySet {
         }
     }
 
-    /// Takes out a job that shall not be run; whether it was there.
+    /// Takes out a job that shall not be run; whether it was there. Its concurrency key is still held by it, until
+    /// [`ReadySet::end`].
     pub fn remove(&mut self, job: JobKey, line: &Line, run_at: Time) -> bool {
-        let timed = self.timed.remove(&(run_at, job)).is_some();
-        let queue = self.queue(line);
-        let found = timed || queue.is_some_and(|queue| queue.remove(line.priority, &line.tenant, job));
+        let mut found = self.pull(job, line, run_at);
+        if line.concurrency_key.is_some() {
+            found = self.chains.stop_waiting(job, line);
+        }
         if found {
             self.left(&line.tenant);
         }
         found
+    }
+
+    /// Learns that a job runs which was not taken here: it holds its concurrency key, if it has one.
+    pub fn hold(&mut self, job: JobKey, line: &Line) {
+        if let Some(stands) = self.chains.enter(job, line, None) {
+            self.comes_first(stands);
+        }
+    }
+
+    /// Learns that a job, which must not wait here any more, has ended: if it held a concurrency key, the next with that key
+    /// has its turn.
+    pub fn end(&mut self, job: JobKey, line: &Line, now: Time) {
+        if line.concurrency_key.is_none() {
+            return;
+        }
+        if let Some(Link { job, line, run_at: Some(run_at) }) = self.chains.leave(job, line) {
+            self.push(job, &line, run_at, now);
+        }
     }
 
     /// Makes ready what is due at `now`; tells when the next job will be. Begins a claim: the jobs that are taken until the next
@@ -198,7 +232,9 @@ impl ReadySet {
             openings.limit(lane, left);
             self.left.insert(lane.clone(), left);
         }
-        let line = Line { queue, kind: kind.clone(), lane, priority, tenant };
+        let concurrency_key = self.chains.unstand(job);
+        let line = Line { queue, kind: kind.clone(), lane, priority, tenant, concurrency_key };
+        self.chains.stop_waiting(job, &line);
         self.left(&line.tenant);
         Some((job, line))
     }
@@ -210,11 +246,20 @@ impl ReadySet {
         }
     }
 
-    /// How far a ready job is from being claimed; `None` if it is not ready.
+    /// How far a ready job is from being claimed; `None` if it is not ready. One that waits for others with its concurrency key
+    /// counts as ready.
     #[must_use]
     pub fn place(&self, job: JobKey, line: &Line) -> Option<Place> {
-        let queue = self.kinds.get(&line.kind)?.queues.get(&siding(line))?;
-        Some(Place { ahead: queue.ahead(line.priority, &line.tenant, job)?, waiting: queue.len() })
+        let Some((behind, first)) = self.chains.before(job, line) else {
+            let queue = self.kinds.get(&line.kind)?.queues.get(&siding(line))?;
+            let ahead = queue.ahead(line.priority, &line.tenant, job)?;
+            return Some(Place { ahead, waiting: queue.len(), behind: 0 });
+        };
+        let of_first = self.kinds.get(&first.line.kind).and_then(|of_kind| of_kind.queues.get(&siding(&first.line)));
+        let before = of_first.and_then(|queue| queue.ahead(first.line.priority, &first.line.tenant, first.job));
+        let ahead = before.unwrap_or(0) + behind;
+        let queue = self.kinds.get(&line.kind).and_then(|of_kind| of_kind.queues.get(&siding(line)));
+        Some(Place { ahead, waiting: queue.map_or(0, FairQueue::len).max(ahead + 1), behind })
     }
 
     /// Stops or resumes claiming from a queue.
@@ -231,6 +276,38 @@ impl ReadySet {
         self.paused.iter()
     }
 
+    /// Whether a job of a chain is the first of it. Another that was so before goes out of the queue.
+    fn comes_first(&mut self, stands: Stands) -> bool {
+        match stands {
+            Stands::Behind => false,
+            Stands::First(overtaken) => {
+                if let Some(Link { job, line, run_at: Some(run_at) }) = overtaken {
+                    self.pull(job, &line, run_at);
+                }
+                true
+            }
+        }
+    }
+
+    /// Puts a job where it is taken from; `false` if it is there already.
+    fn push(&mut self, job: JobKey, line: &Line, run_at: Time, now: Time) -> bool {
+        if run_at > now {
+            return self.timed.insert((run_at, job), line.clone()).is_none();
+        }
+        self.push_ready(job, line);
+        true
+    }
+
+    /// Takes a job from there; whether it was there.
+    fn pull(&mut self, job: JobKey, line: &Line, run_at: Time) -> bool {
+        let timed = self.timed.remove(&(run_at, job)).is_some();
+        if line.concurrency_key.is_some() {
+            self.chains.unstand(job);
+        }
+        let queue = self.queue(line);
+        timed || queue.is_some_and(|queue| queue.remove(line.priority, &line.tenant, job))
+    }
+
     fn queue(&mut self, line: &Line) -> Option<&mut FairQueue> {
         self.kinds.get_mut(&line.kind)?.queues.get_mut(&siding(line))
     }
@@ -242,6 +319,7 @@ impl ReadySet {
         let of_kind = self.kinds.get_mut(&line.kind).expect("the kind was just made");
         let queue = of_kind.queues.entry(siding(line)).or_default();
         queue.push(line.priority, &line.tenant, job);
+        self.chains.stand(job, line);
     }
 
     fn left(&mut self, tenant: &Tenant) {
@@ -264,6 +342,8 @@ mod tests {
     use super::*;
     use crate::Minter;
 
+    mod chained;
+
     fn line(queue: &str) -> Line {
         Line {
             queue: queue.parse().unwrap(),
@@ -271,6 +351,7 @@ mod tests {
             lane: None,
             priority: Priority::default(),
             tenant: Tenant::default(),
+            concurrency_key: None,
         }
     }
 
@@ -357,7 +438,7 @@ mod tests {
         let (soon, later) = (minter.mint(at(0), 0).key(), minter.mint(at(0), 0).key());
         ready.insert(soon, &line("a"), at(0), at(0));
         ready.insert(later, &line("a"), at(9), at(0));
-        assert_eq!(ready.place(soon, &line("a")), Some(Place { ahead: 0, waiting: 1 }));
+        assert_eq!(ready.place(soon, &line("a")), Some(Place { ahead: 0, waiting: 1, behind: 0 }));
         assert!(ready.remove(soon, &line("a"), at(0)));
         assert!(ready.remove(later, &line("a"), at(9)));
         assert!(!ready.remove(later, &line("a"), at(9)));

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backoff, JobId, Kind, Lane, Priority, QueueName, Tenant, Time, Webhook};
+use crate::{Backoff, ConcurrencyKey, JobId, Kind, Lane, Priority, QueueName, Tenant, Time, Webhook};
 
 /// How long a finished job stays readable unless told otherwise: 7 days.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -22,6 +22,9 @@ pub struct Spec {
     /// The upstream that it needs, if its kind has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<Lane>,
+    /// Of the tenant's jobs with this key no more than one is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_key: Option<ConcurrencyKey>,
     /// How urgent it is within the queue.
     pub priority: Priority,
     /// Whose it is.

@@ -271,6 +271,7 @@ impl Engine {
             input,
             tenant: spec.tenant.clone(),
             queue: Some(spec.queue.clone()),
+            concurrency_key: spec.concurrency_key.clone(),
             priority: spec.priority,
             labels: spec.labels.clone(),
             run_at: None,
@@ -308,7 +309,11 @@ impl Engine {
         let place = self.0.store.place(job)?;
         let kind = &job.spec.kind;
         let starts_now = place.ahead < self.0.places.free(kind);
-        Some((place, if starts_now { Duration::ZERO } else { self.retry_after(kind, place.ahead) }))
+        let by_rate = if starts_now { Duration::ZERO } else { self.retry_after(kind, place.ahead) };
+        // Those with its concurrency key come one after the other, however many places are free.
+        let behind = u32::try_from(place.behind).unwrap_or(u32::MAX);
+        let one_by_one = self.0.stats.took(kind).saturating_mul(behind).min(RETRY_AFTER_MAX);
+        Some((place, by_rate.max(one_by_one)))
     }
 
     /// The kinds.

@@ -216,7 +216,7 @@ impl Hub {
 
 impl Observer for Hub {
     fn committed(&self, changes: &[Change]) {
-        let mut wake = false;
+        let mut wake = changes.iter().any(|change| change.is_turn_over);
         let anyone_follows = self.followed_count.load(Ordering::SeqCst) > 0;
         for change in changes {
             match change.event.body.event_type() {

@@ -113,6 +113,14 @@ impl Counters {
         self.lock().get_mut(kind).map_or(0.0, |of_kind| of_kind.rate(taken))
     }
 
+    /// How long attempts of a kind have been taking; nothing if that is not known.
+    pub(crate) fn took(&self, kind: &Kind) -> Duration {
+        self.lock().get(kind).map_or(Duration::ZERO, |of_kind| {
+            let ended: u64 = of_kind.stats.ended.values().sum();
+            of_kind.stats.busy / u32::try_from(ended).unwrap_or(u32::MAX).max(1)
+        })
+    }
+
     pub(crate) fn snapshot(&self) -> BTreeMap<Kind, KindStats> {
         self.lock().iter().map(|(kind, of_kind)| (kind.clone(), of_kind.stats.clone())).collect()
     }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use raincheck_core::{
-    Job, JobId, Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, RETENTION_DEFAULT, Spec, Tenant, Time,
-    Webhook,
+    ConcurrencyKey, Job, JobId, Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, RETENTION_DEFAULT, Spec,
+    Tenant, Time, Webhook,
 };
 use raincheck_store::{Idempotency, StoreError};
 
@@ -27,6 +27,8 @@ pub struct Submission {
     pub tenant: Tenant,
     /// Where it waits; the queue of the kind's name if left out.
     pub queue: Option<QueueName>,
+    /// Of the tenant's jobs with this key no more than one is under way.
+    pub concurrency_key: Option<ConcurrencyKey>,
     /// How urgent it is within the queue.
     pub priority: Priority,
     /// Free words to find it by.
@@ -58,6 +60,7 @@ impl Submission {
             input,
             tenant: Tenant::default(),
             queue: None,
+            concurrency_key: None,
             priority: Priority::default(),
             labels: Labels::new(),
             run_at: None,
@@ -103,6 +106,7 @@ impl Submission {
         Ok(Spec {
             kind: self.kind.clone(),
             queue: self.queue.clone().unwrap_or_else(|| QueueName::from(&self.kind)),
+            concurrency_key: self.concurrency_key.clone(),
             priority: self.priority,
             tenant: self.tenant.clone(),
             labels: self.labels.clone(),

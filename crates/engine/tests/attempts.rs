@@ -370,3 +370,47 @@ async fn a_start_is_estimated_by_how_long_jobs_take() {
     let waited = ended.life.started_at.unwrap().since(ended.spec.created_at);
     assert!(waited.abs_diff(wait) < Duration::from_secs(15), "{waited:?} rather than {wait:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn jobs_with_a_concurrency_key_run_one_after_the_other_without_a_gap() {
+    let work = |_, _| async move {
+        sleep(Duration::from_secs(2)).await;
+        Ok(Json::null())
+    };
+    let fixture = engine(Work(work)).await;
+    let chained = |submission: &mut Submission| submission.concurrency_key = Some("conversation 1".parse().unwrap());
+    let first = fixture.submit(chained).await;
+    let second = fixture.submit(chained).await;
+    let third = fixture.submit(chained).await;
+    let other = fixture.submit(|_| ()).await;
+    fixture.end(first).await;
+    assert!(fixture.end(other).await.life.finished_at <= fixture.end(first).await.life.finished_at);
+    sleep(Duration::from_millis(500)).await;
+    let waiting = fixture.engine.get(third, None).await.unwrap().unwrap();
+    let (place, wait) = fixture.engine.place(&waiting).unwrap();
+    assert_eq!((place.ahead, place.behind, wait), (1, 1, Duration::from_secs(2)));
+    let (second, third) = (fixture.end(second).await, fixture.end(third).await);
+    let first = fixture.end(first).await;
+    assert!(second.life.started_at >= first.life.finished_at && third.life.started_at >= second.life.finished_at);
+    let all = third.life.finished_at.unwrap().since(first.life.started_at.unwrap());
+    assert!(all < Duration::from_millis(6_200), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cancel_of_a_waiting_job_gives_the_next_its_turn_at_once() {
+    let work = |_, _| async move { Ok(Json::null()) };
+    let fixture = engine(Work(work)).await;
+    let now = fixture.engine.clock().now();
+    let key = |submission: &mut Submission| submission.concurrency_key = Some("k".parse().unwrap());
+    let later = fixture.submit(|submission| {
+        key(submission);
+        submission.run_at = Some(now.after(Duration::from_secs(3600)));
+    });
+    let later = later.await;
+    let next = fixture.submit(key).await;
+    sleep(Duration::from_secs(5)).await;
+    let cancelled_at = fixture.engine.clock().now();
+    fixture.engine.cancel(later, None, None).await.unwrap();
+    let started_at = fixture.end(next).await.life.started_at.unwrap();
+    assert!(started_at.since(cancelled_at) < Duration::from_millis(100), "{started_at:?}");
+}

@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// How urgent it is, from P0 (first) to P9 (last) [default: P5]
     #[arg(long, value_parser = priority)]
     priority: Option<Priority>,
+    /// Of the jobs with this key, no more than one is under way: in turn
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
     /// A word to find it by; may be given again
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
@@ -75,6 +78,8 @@ struct Request<'a> {
     queue: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<Priority>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_key: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +120,7 @@ impl Args {
             input: input::read(&self.input)?,
             queue: self.queue.as_deref(),
             priority: self.priority,
+            concurrency_key: self.concurrency_key.as_deref(),
             labels: self.label.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             delay: self.delay.as_ref().map(Duration::as_secs_f64),
             deadline: self.deadline,

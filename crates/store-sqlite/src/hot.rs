@@ -34,7 +34,7 @@ impl Hot {
         life.progress = event::progress(tables.connection, request.id.key(), stored.progress_seq)?;
         Ok(Self {
             id: request.id,
-            line: numbers.line(request.line)?,
+            line: numbers.keyed_line(request.line, request.concurrency_key.as_ref())?,
             rules: request.rules,
             life,
             progress_seq: stored.progress_seq,

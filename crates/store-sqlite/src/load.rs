@@ -41,7 +41,7 @@ pub(crate) fn memory(tables: &mut Tables<'_>, numbers: &mut Numbers, memory: &mu
 }
 
 fn waiting(connection: &Connection, numbers: &mut Numbers, memory: &mut Memory) -> Result<(), Fault> {
-    let sql = "SELECT key, state, run_at, queue, kind, tenant, priority, deadline, lane FROM live ORDER BY key";
+    let sql = "SELECT key, state, run_at, queue, kind, tenant, priority, deadline, lane, concurrency_key FROM live ORDER BY key";
     let mut select = connection.prepare(sql)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -56,7 +56,7 @@ fn waiting(connection: &Connection, numbers: &mut Numbers, memory: &mut Memory) 
         if state == State::Running {
             continue;
         }
-        let line = numbers.line(ids)?;
+        let line = numbers.keyed_line(ids, column::concurrency_key(row, 9)?.as_ref())?;
         // No clock is read here: what was not queued yet is looked at again when the first claim tells the time.
         let now = if state == State::Queued { run_at } else { Time::EPOCH };
         let wait = Wait { line, run_at, deadline: column::time_if_any(row, 7)? };

@@ -70,6 +70,14 @@ impl Place {
 }
 
 impl Standing {
+    fn line(&self) -> Option<&Line> {
+        match self {
+            Self::Waiting(wait) => Some(&wait.line),
+            Self::Running(hot) => Some(&hot.line),
+            Self::Nowhere => None,
+        }
+    }
+
     fn place(&self) -> Place {
         match self {
             Self::Waiting(wait) => Place::Waiting(wait.clone()),
@@ -113,9 +121,19 @@ impl Memory {
 
     /// Moves a job to where it now stands.
     pub(crate) fn stand(&mut self, job: JobKey, from: Place, to: Standing, now: Time) {
+        let place = to.place();
+        let from = self.shift(job, from, to, now);
+        self.undo.push(Undo::Moved { job, from, to: place, now });
+    }
+
+    /// Moves a job, and gives how it stood.
+    fn shift(&mut self, job: JobKey, from: Place, to: Standing, now: Time) -> Standing {
         let from = self.leave(job, from);
-        self.undo.push(Undo::Moved { job, from, to: to.place(), now });
+        if let (Standing::Nowhere, Some(line)) = (&to, from.line()) {
+            self.ready().end(job, line, now);
+        }
         self.enter(job, to, now);
+        from
     }
 
     /// As [`Memory::stand`], for what is read at start and need not be undone.
@@ -130,6 +148,9 @@ impl Memory {
             Standing::Running(hot) => {
                 if let Some(lease) = &hot.life.lease {
                     self.leases.insert((lease.until, job));
+                }
+                if hot.line.concurrency_key.is_some() {
+                    self.ready().hold(job, &hot.line);
                 }
                 self.running.insert(job, hot);
             }
@@ -203,10 +224,7 @@ impl Memory {
     pub(crate) fn roll_back(&mut self) {
         while let Some(undo) = self.undo.pop() {
             match undo {
-                Undo::Moved { job, from, to, now } => {
-                    self.leave(job, to);
-                    self.enter(job, from, now);
-                }
+                Undo::Moved { job, from, to, now } => drop(self.shift(job, to, from, now)),
                 Undo::Remembered(key, job) => drop(self.idempotency.remove(key, job)),
                 Undo::Forgotten(idempotency, job) => self.idempotency.insert(idempotency, job),
                 Undo::Paused(queue, paused) => self.ready().set_paused(&queue, paused),

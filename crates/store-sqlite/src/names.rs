@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use raincheck_core::{Kind, Lane, Line, Priority, QueueName, Spec, Tenant};
+use raincheck_core::{ConcurrencyKey, Kind, Lane, Line, Priority, QueueName, Spec, Tenant};
 use raincheck_store::StoreError;
 
 /// So many names there may be at most: they are never forgotten.
@@ -39,7 +39,7 @@ pub(crate) struct LineIds {
 }
 
 impl Names {
-    /// The line of these numbers.
+    /// The line of these numbers, without a concurrency key.
     pub(crate) fn line(&self, ids: LineIds) -> Result<Line, StoreError> {
         let known = self.read();
         let name = |id: i64| {
@@ -52,6 +52,7 @@ impl Names {
             tenant: name(ids.tenant)?.tenant.clone(),
             lane: if ids.lane == 0 { None } else { Some(name(ids.lane)?.lane.clone()) },
             priority: Priority::new(ids.priority).map_err(|error| StoreError::Unreadable(error.to_string()))?,
+            concurrency_key: None,
         })
     }
 
@@ -101,6 +102,14 @@ pub(crate) struct Numbers {
     last: Option<(LineIds, Arc<Line>)>,
 }
 
+/// The same line with a concurrency key. Few jobs have the same, so it is not worth being remembered.
+pub(crate) fn keyed(line: Arc<Line>, key: Option<&ConcurrencyKey>) -> Arc<Line> {
+    match key {
+        None => line,
+        Some(key) => Arc::new(Line { concurrency_key: Some(key.clone()), ..(*line).clone() }),
+    }
+}
+
 /// So many lines are remembered.
 const LINES_MAX: usize = 10_000;
 
@@ -131,7 +140,12 @@ impl Numbers {
         self.last.clone().filter(|(_, line)| same(line))
     }
 
-    /// The line of these numbers.
+    /// The line of these numbers, with this concurrency key.
+    pub(crate) fn keyed_line(&mut self, ids: LineIds, key: Option<&ConcurrencyKey>) -> Result<Arc<Line>, StoreError> {
+        self.line(ids).map(|line| keyed(line, key))
+    }
+
+    /// The line of these numbers, without a concurrency key.
     pub(crate) fn line(&mut self, ids: LineIds) -> Result<Arc<Line>, StoreError> {
         if let Some((_, line)) = self.last.as_ref().filter(|(last, _)| *last == ids) {
             return Ok(Arc::clone(line));

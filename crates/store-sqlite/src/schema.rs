@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_lane.sql"),
     include_str!("migrations/0003_webhook.sql"),
+    include_str!("migrations/0004_concurrency_key.sql"),
 ];
 
 /// The version of the schema that this program reads and writes.

@@ -7,7 +7,7 @@ use raincheck_store::{Change, Limits};
 use crate::fault::Fault;
 use crate::hot::{self, Hot};
 use crate::memory::{Memory, Place, Standing};
-use crate::names::{LineIds, NAMES_MAX, Numbers};
+use crate::names::{self, LineIds, NAMES_MAX, Numbers};
 use crate::table::{Tables, name};
 
 /// What changes jobs: the tables inside a transaction, and the memory that goes with them.
@@ -87,7 +87,8 @@ impl Writer<'_> {
             self.memory.ready().observe(&after.line, now.since(started_at));
         }
         let is_told = ended && after.rules.is_told;
-        self.changes.extend(events.into_iter().map(|event| Change { job: id, event, is_told }));
+        let is_turn_over = ended && after.line.concurrency_key.is_some();
+        self.changes.extend(events.into_iter().map(|event| Change { job: id, event, is_told, is_turn_over }));
         self.memory.stand(id.key(), from, Standing::from(after), now);
     }
 
@@ -100,8 +101,8 @@ impl Writer<'_> {
 
     /// The line of a new job, and its numbers. Names that are new are stored.
     pub(crate) fn line_of(&mut self, spec: &Spec) -> Result<(LineIds, Arc<Line>), Fault> {
-        if let Some(last) = self.numbers.last_line(spec) {
-            return Ok(last);
+        if let Some((ids, line)) = self.numbers.last_line(spec) {
+            return Ok((ids, names::keyed(line, spec.concurrency_key.as_ref())));
         }
         let ids = LineIds {
             queue: self.number(spec.queue.as_str())?,
@@ -110,7 +111,7 @@ impl Writer<'_> {
             lane: spec.lane.as_ref().map_or(Ok(0), |lane| self.number(lane.as_str()))?,
             priority: spec.priority.number(),
         };
-        Ok((ids, self.numbers.line(ids)?))
+        Ok((ids, self.numbers.keyed_line(ids, spec.concurrency_key.as_ref())?))
     }
 
     /// Whether the names of these new jobs are known, or there may be so many more.

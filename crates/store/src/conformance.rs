@@ -7,6 +7,7 @@ pub mod accept;
 pub mod admin;
 pub mod attempt;
 pub mod cancel;
+pub mod chain;
 pub mod claim;
 pub mod delivery;
 pub mod differential;
@@ -65,6 +66,15 @@ macro_rules! conformance {
                 a_job_past_its_deadline_expires_when_claimed,
                 place_and_queues_tell_what_waits,
                 a_job_is_given_to_one_worker_only,
+            }
+            chain {
+                those_of_a_key_run_one_after_the_other,
+                a_key_is_held_until_the_job_has_ended,
+                what_ends_out_of_turn_breaks_no_chain,
+                a_time_and_a_turn_are_both_waited_for,
+                the_place_of_a_chained_job_counts_its_chain,
+                the_end_of_a_turn_is_told,
+                chains_are_there_again_after_a_restart,
             }
             attempt {
                 a_stale_token_changes_nothing,

@@ -30,7 +30,8 @@ pub trait Store: Send + Sync + 'static {
     async fn recall(&self, idempotency: Idempotency) -> Result<Option<Acceptance>, StoreError>;
 
     /// Leases jobs to a worker: those that are next by priority and fairness, of the kinds that it wants and no more of
-    /// each than it wants. Jobs found to be past their deadline are ended as `expired` on the way.
+    /// each than it wants. Of the jobs of a tenant with the same concurrency key only the one that was accepted first is given,
+    /// until it has ended. Jobs found to be past their deadline are ended as `expired` on the way.
     async fn claim(&self, request: ClaimRequest, now: Time) -> Result<Claims, StoreError>;
 
     /// Renews leases.
@@ -80,7 +81,8 @@ pub trait Store: Send + Sync + 'static {
     /// have a next one: a call looks at a bounded number of jobs. `now` decides which waiting jobs count as queued.
     async fn list(&self, filter: Filter, max: usize, now: Time) -> Result<ListPage, StoreError>;
 
-    /// How far a waiting job is from being claimed; `None` if it does not wait to be claimed.
+    /// How far a waiting job is from being claimed; `None` if it does not wait to be claimed. One that waits for another
+    /// with its concurrency key does.
     fn place(&self, job: &Job) -> Option<Place>;
 
     /// Every queue that is paused or in which jobs wait.
@@ -368,7 +370,7 @@ pub struct Swept {
 pub struct QueueStatus {
     /// The queue.
     pub queue: QueueName,
-    /// How many jobs wait to be claimed.
+    /// How many jobs wait to be claimed. Those that wait for another with their concurrency key are not counted.
     pub ready: usize,
     /// Whether claiming from it is stopped.
     pub paused: bool,

@@ -136,14 +136,16 @@ impl Inner {
             self.deliveries.add(entry.id, webhook.endpoint(&entry.spec.tenant), now);
         }
         let is_told = webhook.is_some();
-        changes.extend(events.iter().map(|event| Change { job: entry.id, event: event.clone(), is_told }));
+        let is_turn_over = life.state.is_final() && entry.spec.concurrency_key.is_some();
+        let change = |event: &Event| Change { job: entry.id, event: event.clone(), is_told, is_turn_over };
+        changes.extend(events.iter().map(change));
         entry.log.extend(events);
         let spec = Arc::clone(&entry.spec);
-        self.unindex(key, &spec, &before);
-        self.index(key, &spec, &life, now);
         if let (true, Some(started)) = (life.state.is_final(), before.started_at) {
             self.ready.observe(&Line::from(&*spec), now.since(started));
         }
+        self.unindex(key, &spec, &before);
+        self.index(key, &spec, &life, now);
         Ok(life)
     }
 
@@ -171,6 +173,7 @@ impl Inner {
     fn index(&mut self, key: JobKey, spec: &Spec, life: &Life, now: Time) {
         if let Some(expires_at) = life.expires_at {
             self.retention.insert((expires_at, key));
+            self.ready.end(key, &Line::from(spec), now);
             return;
         }
         match &life.lease {
@@ -213,7 +216,7 @@ impl Inner {
             self.idempotency.insert(idempotency, id.key());
         }
         let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(&new.spec)) };
-        changes.push(Change { job: id, event: event.clone(), is_told: false });
+        changes.push(Change { job: id, event: event.clone(), is_told: false, is_turn_over: false });
         let entry = Entry {
             id,
             life: Life::accepted(&new.spec),

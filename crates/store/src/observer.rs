@@ -9,6 +9,8 @@ pub struct Change {
     pub event: Event,
     /// Whether it made a delivery to a webhook due.
     pub is_told: bool,
+    /// Whether it ended a job with a concurrency key, so that another with the same key may now be ready.
+    pub is_turn_over: bool,
 }
 
 /// Is told what a store has made durable, so that those who wait for it need not ask.

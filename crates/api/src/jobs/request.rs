@@ -1,4 +1,6 @@
-use raincheck_core::{Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, Tenant, Time, WEBHOOK_URL_MAX};
+use raincheck_core::{
+    ConcurrencyKey, Json, Kind, Labels, Priority, Problem, ProblemType, QueueName, Tenant, Time, WEBHOOK_URL_MAX,
+};
 use raincheck_engine::Submission;
 use raincheck_store::Idempotency;
 use schemars::JsonSchema;
@@ -32,6 +34,10 @@ pub(crate) struct JobRequest {
     /// Where it waits; the queue of the kind's name if left out.
     #[schemars(with = "Option<String>", extend("pattern" = NAME_PATTERN))]
     queue: Option<QueueName>,
+    /// Of your jobs with this key no more than one is under way: the next begins when the one before it has ended. 1 to 255
+    /// bytes.
+    #[schemars(with = "Option<String>", length(min = 1, max = 255))]
+    concurrency_key: Option<ConcurrencyKey>,
     /// How urgent it is within the queue: P0 (first) to P9 (last); P5 if left out.
     #[schemars(with = "Option<String>", extend("pattern" = "^[Pp][0-9]$"))]
     priority: Option<Priority>,
@@ -81,6 +87,7 @@ impl JobRequest {
             input: self.input,
             tenant,
             queue: self.queue,
+            concurrency_key: self.concurrency_key,
             priority: self.priority.unwrap_or_default(),
             labels: self.labels,
             run_at: self.run_at.or(self.delay.map(|Seconds(delay)| now.after(delay))),

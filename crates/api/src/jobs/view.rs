@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 
 use raincheck_core::{
-    Job, JobId, Json, Kind, Labels, Outcome, Priority, Problem, ProblemType, Progress, QueueName, State, StepRecord,
-    Tenant, Time,
+    ConcurrencyKey, Job, JobId, Json, Kind, Labels, Outcome, Priority, Problem, ProblemType, Progress, QueueName,
+    State, StepRecord, Tenant, Time,
 };
 use raincheck_engine::Engine;
 use schemars::JsonSchema;
@@ -27,6 +27,10 @@ pub(crate) struct JobView<'a> {
     /// How urgent it is within the queue: P0 (first) to P9 (last).
     #[schemars(with = "String", extend("pattern" = "^P[0-9]$"))]
     priority: Priority,
+    /// Of the tenant's jobs with this key no more than one is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    concurrency_key: Option<&'a ConcurrencyKey>,
     /// Whose it is.
     #[schemars(with = "String")]
     tenant: &'a Tenant,
@@ -222,6 +226,7 @@ impl<'a> JobView<'a> {
             state,
             queue: &spec.queue,
             priority: spec.priority,
+            concurrency_key: spec.concurrency_key.as_ref(),
             tenant: &spec.tenant,
             labels: &spec.labels,
             progress: progress(life.progress.as_ref(), state),

@@ -62,6 +62,7 @@ pub(crate) fn job(template: &Spec, input: &Json, number: u64) -> NewJob {
         kind,
         queue,
         lane: None,
+        concurrency_key: None,
         labels: [].into(),
         webhook: None,
         ..*template
@@ -78,6 +79,7 @@ pub(crate) fn template() -> Spec {
         queue: "echo".parse().expect("a name"),
         priority: Priority::default(),
         tenant: Tenant::default(),
+        concurrency_key: None,
         labels: [].into(),
         created_at: Time::EPOCH,
         run_at: Time::EPOCH,

@@ -17,6 +17,7 @@ pub(crate) struct Job {
     pub(crate) queue: String,
     pub(crate) priority: String,
     pub(crate) tenant: String,
+    concurrency_key: Option<String>,
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,
     #[serde(default)]
@@ -88,6 +89,7 @@ impl Job {
         let mut some = |name: &'static str, value: Option<String>| {
             rows.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
         };
+        some("in turn", self.concurrency_key.as_deref().map(harmless));
         some("labels", Some(self.labels()));
         some("attempt", (self.attempt > 0).then(|| format!("{} of {}", self.attempt, self.max_attempts)));
         some("progress", Some(self.done()));

@@ -215,6 +215,7 @@ fn broken_bodies() -> Vec<Bad> {
         invalid("no attempts", r#"{"kind": "echo", "max_attempts": 0}"#),
         invalid("too many attempts", r#"{"kind": "echo", "max_attempts": 4294967296}"#),
         invalid("run_at and delay", r#"{"kind": "echo", "run_at": "2030-01-01T00:00:00Z", "delay": 1}"#),
+        invalid("an empty concurrency key", r#"{"kind": "echo", "concurrency_key": ""}"#),
         invalid("labels that are a list", r#"{"kind": "echo", "labels": ["a"]}"#),
         invalid("a label with a colon", r#"{"kind": "echo", "labels": {"a:b": "c"}}"#),
         invalid(

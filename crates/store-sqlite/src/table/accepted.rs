@@ -1,4 +1,4 @@
-use raincheck_core::{Backoff, JobId, JobKey, Json, Rules, Spec, Time, Webhook};
+use raincheck_core::{Backoff, ConcurrencyKey, JobId, JobKey, Json, Rules, Spec, Time, Webhook};
 use raincheck_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
@@ -10,10 +10,10 @@ use crate::table::column;
 pub(crate) const COLUMNS: &str = "accepted.random, accepted.queue, accepted.kind, accepted.tenant, accepted.priority, \
      accepted.created_at, accepted.accepted_at, accepted.run_at, accepted.max_attempts, accepted.timeout_ms, \
      accepted.backoff_base_ms, accepted.backoff_cap_ms, accepted.retention_ms, accepted.deadline, accepted.retry_of, \
-     accepted.labels, accepted.lane, accepted.webhook";
+     accepted.labels, accepted.lane, accepted.webhook, accepted.concurrency_key";
 
 /// How many columns these are.
-pub(crate) const WIDTH: usize = 18;
+pub(crate) const WIDTH: usize = 19;
 
 /// What was asked for, as a row holds it.
 #[derive(Clone, Debug)]
@@ -23,6 +23,7 @@ pub(crate) struct Request {
     /// When the job was accepted: the time of its first event.
     pub(crate) accepted_at: Time,
     pub(crate) rules: Rules,
+    pub(crate) concurrency_key: Option<ConcurrencyKey>,
     created_at: Time,
     run_at: Time,
     timeout_ms: u64,
@@ -59,6 +60,7 @@ impl Request {
             retry_of: row.get(at + 14)?,
             labels: row.get(at + 15)?,
             webhook,
+            concurrency_key: column::concurrency_key(row, at + 18)?,
         })
     }
 
@@ -72,6 +74,7 @@ impl Request {
             lane: line.lane,
             priority: line.priority,
             tenant: line.tenant,
+            concurrency_key: self.concurrency_key.clone(),
             labels: labels.unwrap_or_default(),
             created_at: self.created_at,
             run_at: self.run_at,
@@ -133,7 +136,7 @@ impl<'c> Accepted<'c> {
         Ok(Self {
             insert: connection.prepare(
                 "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                 ?16, ?17, ?18, ?19, ?20)",
+                 ?16, ?17, ?18, ?19, ?20, ?21)",
             )?,
             delete: connection.prepare("DELETE FROM accepted WHERE key = ?1")?,
             owner: connection.prepare("SELECT random, tenant FROM accepted WHERE key = ?1")?,
@@ -164,6 +167,7 @@ impl<'c> Accepted<'c> {
             input.as_str(),
             line.lane,
             texts.webhook,
+            spec.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
         ])?;
         Ok(())
     }

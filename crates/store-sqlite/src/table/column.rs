@@ -1,4 +1,4 @@
-use raincheck_core::{JobKey, State, Time, WorkerId};
+use raincheck_core::{ConcurrencyKey, JobKey, State, Time, WorkerId};
 use rusqlite::Row;
 use rusqlite::types::Type;
 use serde::de::DeserializeOwned;
@@ -30,6 +30,14 @@ pub(crate) fn worker(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Wo
     let name = row.get_ref(column)?.as_str_or_null();
     let name = name.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))?;
     Ok(name.map(WorkerId::new))
+}
+
+/// A concurrency key, if there is one.
+pub(crate) fn concurrency_key(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<ConcurrencyKey>> {
+    let text = row.get_ref(column)?.as_str_or_null();
+    let text = text.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))?;
+    let key = text.map(str::parse).transpose();
+    key.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
 /// Text, borrowed from the row.

@@ -1,4 +1,4 @@
-use raincheck_core::{JobKey, Life, Time};
+use raincheck_core::{ConcurrencyKey, JobKey, Life, Spec, Time};
 use rusqlite::{Connection, Statement, params};
 
 use crate::hot::Hot;
@@ -48,7 +48,7 @@ impl<'c> Live<'c> {
         let from = "FROM live JOIN accepted USING (key) WHERE live.key = ?1";
         Ok(Self {
             insert: connection.prepare(
-                "INSERT INTO live VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 1, 0, 0, NULL, NULL, NULL, NULL, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO live VALUES (?1, ?2, 0, 0, 0, 0, ?3, 0, 1, 0, 0, NULL, NULL, NULL, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?,
             update: connection.prepare(
                 "UPDATE live SET state = ?2, attempt = ?3, failures = ?4, lease_losses = ?5, fence = ?6, run_at = ?7, \
@@ -64,13 +64,7 @@ impl<'c> Live<'c> {
         })
     }
 
-    pub(crate) fn insert(
-        &mut self,
-        key: JobKey,
-        life: &Life,
-        line: LineIds,
-        deadline: Option<Time>,
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn insert(&mut self, key: JobKey, life: &Life, line: LineIds, spec: &Spec) -> rusqlite::Result<()> {
         self.insert.execute(params![
             key.as_i64(),
             state_number(life.state),
@@ -79,8 +73,9 @@ impl<'c> Live<'c> {
             line.kind,
             line.tenant,
             line.priority,
-            deadline.map(Time::as_millis),
+            spec.deadline.map(Time::as_millis),
             line.lane,
+            spec.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
         ])?;
         Ok(())
     }

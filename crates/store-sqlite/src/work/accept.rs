@@ -90,7 +90,7 @@ impl Writer<'_> {
         let life = Life::accepted(spec);
         if !self.uncommitted {
             self.tables.accepted.insert(&New { id, line: ids, spec, texts, input: &new.input, accepted_at: now })?;
-            self.tables.live.insert(id.key(), &life, ids, spec.deadline)?;
+            self.tables.live.insert(id.key(), &life, ids, spec)?;
             new.idempotency.iter().for_each(|idempotency| self.tables.idempotency.push(id.key(), *idempotency));
         }
         if let Some(idempotency) = new.idempotency {
@@ -99,7 +99,7 @@ impl Writer<'_> {
         let wait = Wait { line, run_at: spec.run_at, deadline: spec.deadline };
         self.memory.stand(id.key(), Place::Nowhere, Standing::Waiting(wait), now);
         let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(spec)) };
-        self.changes.push(Change { job: id, event, is_told: false });
+        self.changes.push(Change { job: id, event, is_told: false, is_turn_over: false });
         Ok(Accepted::Settled(Acceptance::New(Job { id, spec: Arc::clone(spec), life, outcome: None })))
     }
 

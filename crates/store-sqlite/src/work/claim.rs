@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raincheck_core::{Command, Decision, Job, JobKey, Json, Life, Line, State, Time, decide};
+use raincheck_core::{Command, Decision, Job, JobKey, Json, Life, State, Time, decide};
 use raincheck_store::{ClaimRequest, Claimed, Claims, StoreError};
 
 use crate::fault::{Fault, unreadable};
@@ -62,13 +62,14 @@ impl Work for Claim {
                 let Some((key, line)) = taken else { break };
                 match writer.read_waiting(key) {
                     Ok((job, before)) => {
-                        let leased = writer.lease(job, &before, &line, &self.request, self.now)?;
+                        let leased = writer.lease(job, &before, &self.request, self.now)?;
                         given += usize::from(leased.is_some());
                         jobs.extend(leased);
                     }
                     // It cannot be run, and must not keep those behind it from running.
                     Err(Fault::Refused(error)) => {
                         tracing::error!(job = key.as_i64(), %error, "a waiting job cannot be read and is left out");
+                        writer.memory.ready().end(key, &line, self.now);
                     }
                     Err(fault) => return Err(fault),
                 }
@@ -98,14 +99,13 @@ impl Writer<'_> {
         &mut self,
         mut job: LeasedJob,
         before: &Hot,
-        line: &Line,
         claim: &ClaimRequest,
         now: Time,
     ) -> Result<Option<LeasedJob>, Fault> {
         let command = Command::Claim { worker: claim.worker.clone(), until: now.after(claim.lease) };
         let Ok(Decision { life, events }) = decide(&before.life, &before.rules, command, now) else {
             // The clock stepped back: its time is yet to come again.
-            self.memory.ready().insert(before.id.key(), line, before.life.run_at, now);
+            self.memory.ready().insert(before.id.key(), &before.line, before.life.run_at, now);
             return Ok(None);
         };
         job.life = life.clone();

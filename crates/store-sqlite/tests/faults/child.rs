@@ -46,6 +46,7 @@ pub(crate) fn job(bytes: usize) -> NewJob {
         backoff: Backoff::default(),
         retention_ms: 3_600_000,
         retry_of: None,
+        concurrency_key: None,
         webhook: None,
         lane: None,
     };

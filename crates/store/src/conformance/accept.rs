@@ -15,6 +15,7 @@ pub async fn a_job_is_accepted_as_it_was_asked_for(backend: &dyn Backend) {
         deadline: Some(START.after(Duration::from_secs(60))),
         run_at: START.after(Duration::from_secs(5)),
         retry_of: Some(world.submit(spec()).await.id),
+        concurrency_key: Some("conversation 7, Grüße".parse().unwrap()),
         lane: Some("openai.gpt-5".parse().unwrap()),
         timeout_ms: u64::from(u32::MAX) * 1_000,
         ..spec()

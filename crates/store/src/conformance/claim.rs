@@ -155,12 +155,12 @@ pub async fn place_and_queues_tell_what_waits(backend: &dyn Backend) {
     let first = world.submit(spec()).await;
     let second = world.submit(spec()).await;
     let later = world.submit(Spec { run_at: START.after(LEASE), ..spec() }).await;
-    assert_eq!(world.store.place(&second), Some(Place { ahead: 1, waiting: 2 }));
+    assert_eq!(world.store.place(&second), Some(Place { ahead: 1, waiting: 2, behind: 0 }));
     assert_eq!(world.store.place(&later), None);
     assert_eq!(world.store.queues(), [QueueStatus { queue: spec().queue, ready: 2, paused: false }]);
     world.claim(1).await;
     assert_eq!(world.store.place(&first), None);
-    assert_eq!(world.store.place(&second), Some(Place { ahead: 0, waiting: 1 }));
+    assert_eq!(world.store.place(&second), Some(Place { ahead: 0, waiting: 1, behind: 0 }));
     assert_eq!(world.store.waiting(), 2);
 }
 

@@ -126,6 +126,7 @@ impl Run {
             queue: pick(chance, &["echo", "slow", "fast"]).parse().unwrap(),
             priority: Priority::new(u8::try_from(chance.below(10)).unwrap()).unwrap(),
             tenant: pick(chance, &["default", "a", "b"]).parse().unwrap(),
+            concurrency_key: chance.one_in(2).then(|| pick(chance, &["j", "k", "l"]).parse().unwrap()),
             lane: chance.one_in(3).then(|| pick(chance, &["wide", "narrow", "new"]).parse().unwrap()),
             created_at: self.now,
             run_at: self.now.after(Duration::from_millis(later)),

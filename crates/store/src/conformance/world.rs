@@ -51,6 +51,7 @@ pub(super) fn spec() -> Spec {
         backoff: Backoff { base_ms: 1_000, cap_ms: 8_000 },
         retention_ms: 3_600_000,
         retry_of: None,
+        concurrency_key: None,
         webhook: None,
         lane: None,
     }
