@@ -158,6 +158,12 @@ pub fn decide(life: &Life, rules: &Rules, command: Command, now: Time) -> Result
     }
 }
 
+/// Whether this ending, from the attempt with this token, would complete the job.
+#[must_use]
+pub fn completes(life: &Life, fence: Fence, ending: &Ending) -> bool {
+    life.state == State::Running && life.fence == fence && matches!(ending, Ending::Completed(_))
+}
+
 /// The decision in the making.
 struct Next<'a> {
     life: Life,
@@ -236,6 +242,7 @@ impl Next<'_> {
                     self.push(EventBody::Progress(progress));
                 }
                 Note::Output(output) => self.push(EventBody::Output(output)),
+                Note::FollowUp(follow_up) => self.push(EventBody::FollowUp(follow_up)),
                 Note::Step(step) => {
                     self.life.steps += 1;
                     self.push(EventBody::Step(step));

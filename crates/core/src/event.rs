@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{Json, Outcome, Problem, Progress, Spec, StepRecord, Time, WorkerId};
+use crate::{FollowUp, Json, Outcome, Problem, Progress, Spec, StepRecord, Time, WorkerId};
 
 /// One entry of a job's log.
 ///
@@ -47,6 +47,8 @@ pub enum EventBody {
     Output(Json),
     /// A step's result was recorded.
     Step(StepRecord),
+    /// The attempt, about to complete, asked for another job.
+    FollowUp(FollowUp),
     /// The attempt failed; the next may start at this time.
     RetryScheduled(Problem, Time),
     /// The attempt found closed what it needs, at no cost to the job; the next may start at this time.
@@ -72,6 +74,8 @@ pub enum Note {
     Output(Json),
     /// A step's result.
     Step(StepRecord),
+    /// A job that it asked for. Only a store makes this note, of an attempt that completes.
+    FollowUp(FollowUp),
 }
 
 macro_rules! event_types {
@@ -100,6 +104,7 @@ event_types! {
     Progress => "progress",
     Output => "output",
     Step => "step",
+    FollowUp => "follow_up",
     RetryScheduled => "retry_scheduled",
     Postponed => "postponed",
     LeaseLost => "lease_lost",
@@ -190,6 +195,7 @@ impl EventBody {
             Self::Progress(_) => EventType::Progress,
             Self::Output(_) => EventType::Output,
             Self::Step(_) => EventType::Step,
+            Self::FollowUp(_) => EventType::FollowUp,
             Self::RetryScheduled(..) => EventType::RetryScheduled,
             Self::Postponed(..) => EventType::Postponed,
             Self::LeaseLost(_) => EventType::LeaseLost,
@@ -214,6 +220,7 @@ impl EventBody {
             Self::Progress(progress) => Json::from_value(progress),
             Self::Output(output) => Ok(output.clone()),
             Self::Step(step) => Json::from_value(step),
+            Self::FollowUp(follow_up) => Json::from_value(follow_up),
             Self::RetryScheduled(error, run_at) | Self::Postponed(error, run_at) => {
                 Json::from_value(&Retry { error: error.clone(), run_at: *run_at })
             }
@@ -240,6 +247,7 @@ impl EventBody {
             EventType::Progress => Self::Progress(data.parse()?),
             EventType::Output => Self::Output(data.clone()),
             EventType::Step => Self::Step(data.parse()?),
+            EventType::FollowUp => Self::FollowUp(data.parse()?),
             EventType::RetryScheduled => {
                 let Retry { error, run_at } = data.parse()?;
                 Self::RetryScheduled(error, run_at)
@@ -263,17 +271,20 @@ impl EventBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ProblemType;
+    use crate::{Became, Minter, ProblemType};
 
     #[test]
     fn every_body_is_read_back_as_it_was_written() {
         let problem = Problem::new(ProblemType::HANDLER_FAILED, "it broke").at("/path");
         let worker = WorkerId::new("local");
+        let job = Minter::after(None).mint(Time::EPOCH, 7);
         let bodies = [
             EventBody::Started(worker.clone()),
             EventBody::Progress(Progress::counted(450, 1000, "Processing file 450/1000")),
             EventBody::Output(serde_json::json!({"text": "ja"}).into()),
             EventBody::Step(StepRecord { name: "embed".into(), result: serde_json::json!([1, 2]).into() }),
+            EventBody::FollowUp(FollowUp { kind: "echo".parse().unwrap(), became: Became::Job(job) }),
+            EventBody::FollowUp(FollowUp { kind: "echo".parse().unwrap(), became: Became::Error(problem.clone()) }),
             EventBody::RetryScheduled(problem.clone(), Time::from_millis(5)),
             EventBody::Postponed(problem.clone(), Time::from_millis(5)),
             EventBody::LeaseLost(worker.clone()),

@@ -15,6 +15,7 @@ mod concurrency_key;
 mod decide;
 mod event;
 mod fair;
+mod follow_up;
 pub mod gate;
 mod id;
 mod job;
@@ -33,10 +34,12 @@ mod webhook;
 
 pub use concurrency_key::{CONCURRENCY_KEY_LENGTH_MAX, ConcurrencyKey, ConcurrencyKeyError};
 pub use decide::{
-    Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, decide,
+    Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, completes,
+    decide,
 };
 pub use event::{Event, EventBody, EventError, EventType, Note};
 pub use fair::{FairQueue, LOWER_PRIORITY_SHARE};
+pub use follow_up::{Became, FollowUp};
 pub use id::{Fence, IdError, JobId, JobKey, Minter, WorkerId};
 pub use job::{Job, Lease, Life, Outcome, StepRecord};
 pub use json::Json;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck_core::{Ending, Json, Problem, ProblemType, Refusal, Retry};
+use raincheck_core::{Ending, Json, Kind, Problem, ProblemType, Refusal, Retry, State};
 use raincheck_store::{Claimed, Finish, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinHandle};
@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::approach::Approach;
 use crate::engine::Parts;
 use crate::running::Running;
-use crate::{Context, Failure, Handler, Stop};
+use crate::{Context, Engine, Failure, Handler, Stop};
 
 /// How long to wait before an ending that the store could not take is told again.
 const RETRY_FINISH_AFTER: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ pub(crate) async fn run(
 ) {
     let running = Arc::new(Running::new(claimed.job, claimed.steps, parts.clock.now(), approach));
     parts.attempts.insert(Arc::clone(&running));
-    let context = Context::new(Arc::clone(&running), parts.recorder.clone());
+    let context = Context::new(Arc::clone(&running), Engine(Arc::clone(&parts)));
     let task = parts.tasks.attempts.spawn(async move { handler.run(context, claimed.input).await });
     let ending = watch(&parts, &running, task).await;
     running.arrived();
@@ -97,12 +97,18 @@ fn panicked(error: JoinError) -> Problem {
 async fn finish(parts: &Parts, running: &Running, ending: Ending) {
     let _recording = running.recording.lock().await;
     let notes = std::mem::take(&mut *running.unrecorded());
-    let finish = Finish { job: running.id(), fence: running.fence(), notes, ending, dice: parts.chance.dice() };
+    let besides = running.besides(parts.clock.now());
+    let asked_for: Vec<Kind> = besides.follow_ups.iter().map(|new| new.spec.kind.clone()).collect();
+    let dice = parts.chance.dice();
+    let finish = Finish { job: running.id(), fence: running.fence(), notes, ending, dice, besides };
     let mut warned = false;
     loop {
         let now = parts.clock.now();
         match parts.store.finish(vec![finish.clone()], now).await.map(|mut results| results.pop()) {
             Ok(Some(Ok(life))) => {
+                if life.state == State::Completed {
+                    asked_for.iter().for_each(|kind| parts.stats.accepted(kind));
+                }
                 return parts.stats.ended(&running.job.spec.kind, life.state, now.since(running.began));
             }
             Ok(Some(Err(Refusal::LeaseLost | Refusal::Finished(_)))) => {

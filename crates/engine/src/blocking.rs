@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::{About, Context, Failure, Handler, Stop};
+use crate::{About, Context, Failure, Handler, Stop, Submission};
 
 /// How many inputs of one kind are checked at once; more wait for their turn.
 pub const CHECKS_MAX: usize = 16;
@@ -87,6 +87,14 @@ impl BlockingContext {
         let result = work()?;
         self.runtime.block_on(self.context.record(name, &result))?;
         Ok(result)
+    }
+
+    /// Asks for a job that follows this one up; see [`Context::follow_up`].
+    ///
+    /// # Errors
+    /// As of [`Context::follow_up`].
+    pub fn follow_up(&self, submission: Submission) -> Result<(), Failure> {
+        self.runtime.block_on(self.context.follow_up(submission))
     }
 
     /// Adds a piece of output to the job's log; see [`Context::emit`]. Blocks while too much is not yet recorded.

@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
-use raincheck_core::{Job, Json, Note, Problem, ProblemType, Progress, STEPS_MAX, StepRecord};
+use raincheck_core::{Class, Job, Json, Note, Problem, ProblemType, Progress, Retry, STEPS_MAX, StepRecord};
+use raincheck_store::FOLLOW_UPS_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Failure;
 use crate::part::{Listener, Part};
 use crate::recorder::Recorder;
 use crate::running::Running;
+use crate::{Engine, Failure, Submission};
+
+/// How many bytes of input the follow-up jobs of one attempt may have in all: 4 MiB.
+pub const FOLLOW_UP_BYTES_MAX: usize = 4 << 20;
 
 /// Why a running attempt is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +32,14 @@ pub enum Stop {
 #[derive(Clone)]
 pub struct Context {
     running: Arc<Running>,
-    recorder: Recorder,
+    engine: Engine,
     /// The part of the job that this is for; the whole if none.
     part: Option<Part>,
 }
 
 impl Context {
-    pub(crate) fn new(running: Arc<Running>, recorder: Recorder) -> Self {
-        Self { running, recorder, part: None }
+    pub(crate) fn new(running: Arc<Running>, engine: Engine) -> Self {
+        Self { running, engine, part: None }
     }
 
     /// The context of a part of the work that another handler does: its steps are recorded under `name/`, and what it says
@@ -58,6 +62,10 @@ impl Context {
         self.part.as_ref().map_or_else(|| name.to_owned(), |part| format!("{}/{name}", part.name))
     }
 
+    fn recorder(&self) -> &Recorder {
+        &self.engine.0.recorder
+    }
+
     /// The job, as it was when the attempt started.
     #[must_use]
     pub fn job(&self) -> &Job {
@@ -76,7 +84,7 @@ impl Context {
         if let Some(part) = &self.part {
             return part.listener.progress(progress);
         }
-        self.recorder.push(&self.running, Note::Progress(progress));
+        self.recorder().push(&self.running, Note::Progress(progress));
     }
 
     /// Adds a piece of output to the job's log, where followers see it at once. Waits while more than a bounded amount
@@ -134,7 +142,30 @@ impl Context {
         let record = StepRecord { name: self.full_name(name), result };
         self.running.add_step(record.clone());
         self.note(Note::Step(record)).await?;
-        self.recorder.flushed(&self.running).await
+        self.recorder().flushed(&self.running).await
+    }
+
+    /// Asks for a job that follows this one up: it is accepted in the transaction in which this job completes, if this attempt
+    /// completes it, and never without. It belongs to this job's tenant, whatever the submission says, and tells this job as
+    /// its `parent`. An event of this job's log, `follow_up`, says which job it became, or why none: where a quota is reached
+    /// or its idempotency key stands for another request, the wish is dropped.
+    ///
+    /// Of an attempt that is followed by another nothing is kept, so ask in every attempt, outside of [`Context::step`].
+    ///
+    /// # Errors
+    /// If the wish cannot be granted as it is ([`Engine::submit`] would refuse it), or the attempt has asked for
+    /// [`FOLLOW_UPS_MAX`] jobs or [`FOLLOW_UP_BYTES_MAX`] bytes of input already.
+    pub async fn follow_up(&self, mut submission: Submission) -> Result<(), Failure> {
+        submission.tenant = self.job().spec.tenant.clone();
+        let parent = Some(self.job().id);
+        let new = self.engine.new_job(submission, |spec| spec.parent = parent).await.map_err(refused)?;
+        if self.running.follow_up(new) {
+            return Ok(());
+        }
+        let detail = format!(
+            "an attempt may ask for {FOLLOW_UPS_MAX} follow-up jobs with {FOLLOW_UP_BYTES_MAX} bytes of input in all"
+        );
+        Err(Failure::fatal(Problem::new(ProblemType::HANDLER_FAILED, detail)))
     }
 
     /// Waits until the attempt is asked to stop, by a cancel or otherwise; gives why. A handler that ends soon after it
@@ -150,10 +181,16 @@ impl Context {
     }
 
     async fn note(&self, note: Note) -> Result<(), Failure> {
-        self.recorder.room(&self.running).await?;
-        self.recorder.push(&self.running, note);
+        self.recorder().room(&self.running).await?;
+        self.recorder().push(&self.running, note);
         Ok(())
     }
+}
+
+/// What an overloaded server refuses it may take a little later.
+fn refused(problem: Problem) -> Failure {
+    let retry = if problem.class == Class::Unavailable { Retry::Backoff } else { Retry::Never };
+    Failure { problem, retry }
 }
 
 fn unreadable(name: &str, error: &serde_json::Error) -> Failure {

@@ -155,6 +155,18 @@ impl Engine {
         Ok(Arc::new(spec))
     }
 
+    /// What a wish comes to, changed at last; not accepted yet.
+    pub(crate) async fn new_job(
+        &self,
+        submission: Submission,
+        change: impl FnOnce(&mut Spec),
+    ) -> Result<NewJob, Problem> {
+        let mut spec = self.check(&submission, self.0.clock.now()).await?;
+        change(Arc::make_mut(&mut spec));
+        let Submission { input, idempotency, .. } = submission;
+        Ok(NewJob { spec, input, random: self.0.chance.bits(), idempotency })
+    }
+
     /// A wish that cannot be granted now may have been granted before: its deadline has passed since, or its input is gone.
     /// Whoever asks again under the same key must not be told that it was refused.
     async fn recall(&self, submission: &Submission) -> Result<Option<Arc<Spec>>, StoreError> {

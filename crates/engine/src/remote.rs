@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use raincheck_core::{Ending, Fence, JobId, Kind, Life, Refusal, Want, WorkerId};
-use raincheck_store::{ClaimRequest, Claimed, Claims, Finish, StoreError};
+use raincheck_store::{Besides, ClaimRequest, Claimed, Claims, Finish, StoreError};
 
 use crate::Engine;
 
@@ -61,7 +61,8 @@ impl Engine {
         ending: Ending,
     ) -> Result<Result<Life, Refusal>, StoreError> {
         let parts = &self.0;
-        let finish = Finish { job, fence, notes: Vec::new(), ending, dice: parts.chance.dice() };
+        let finish =
+            Finish { job, fence, notes: Vec::new(), ending, dice: parts.chance.dice(), besides: Besides::default() };
         let settled = parts.store.finish(vec![finish], parts.clock.now()).await?.pop();
         let settled = settled.unwrap_or(Err(Refusal::LeaseLost));
         if let Ok(life) = &settled {

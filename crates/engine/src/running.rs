@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use raincheck_core::{Fence, Job, JobId, JobKey, Json, Note, StepRecord, Time};
+use raincheck_store::{Besides, FOLLOW_UPS_MAX, NewJob};
 use tokio_util::sync::CancellationToken;
 
 use crate::Stop;
 use crate::approach::Approach;
+use crate::context::FOLLOW_UP_BYTES_MAX;
 use crate::pace::Pace;
 
 /// An attempt that this engine runs.
@@ -26,6 +28,8 @@ pub(crate) struct Running {
     pub(crate) recorded: tokio::sync::Notify,
     /// Until it is at the gate of its lane.
     approach: Mutex<Option<Approach>>,
+    /// The jobs that it asked for.
+    follow_ups: Mutex<Vec<NewJob>>,
     stop: OnceLock<Stop>,
     stopping: CancellationToken,
 }
@@ -41,6 +45,7 @@ impl Running {
             recording: Arc::default(),
             recorded: tokio::sync::Notify::new(),
             approach: Mutex::new(approach),
+            follow_ups: Mutex::default(),
             stop: OnceLock::new(),
             stopping: CancellationToken::new(),
         }
@@ -86,6 +91,27 @@ impl Running {
 
     pub(crate) fn step_count(&self) -> usize {
         self.steps().len()
+    }
+
+    /// Keeps a job that it asks for, until it ends; `false` if that would be too many or too much.
+    pub(crate) fn follow_up(&self, new: NewJob) -> bool {
+        let mut follow_ups = self.follow_ups.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: usize = follow_ups.iter().chain([&new]).map(|new| new.input.as_str().len()).sum();
+        let fits = follow_ups.len() < FOLLOW_UPS_MAX && bytes <= FOLLOW_UP_BYTES_MAX;
+        if fits {
+            follow_ups.push(new);
+        }
+        fits
+    }
+
+    /// What it leaves besides its result, as of now.
+    pub(crate) fn besides(&self, now: Time) -> Besides {
+        let mut follow_ups = std::mem::take(&mut *self.follow_ups.lock().unwrap_or_else(PoisonError::into_inner));
+        for new in &mut follow_ups {
+            let spec = Arc::make_mut(&mut new.spec);
+            (spec.created_at, spec.run_at) = (now, spec.run_at.max(now));
+        }
+        Besides { follow_ups }
     }
 
     fn steps(&self) -> MutexGuard<'_, Vec<StepRecord>> {

@@ -119,6 +119,7 @@ impl Submission {
             retention_ms: u64::try_from(retention.as_millis()).unwrap_or(u64::MAX),
             lane: None,
             retry_of: self.retry_of,
+            parent: None,
             webhook: self.webhook.clone(),
         })
     }

@@ -123,6 +123,11 @@ impl Numbers {
         self.names.len()
     }
 
+    /// The names, for whoever makes jobs of rows.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
+    }
+
     /// The number of a name, if it has one.
     pub(crate) fn get(&self, text: &str) -> Option<i64> {
         self.names.number(text)

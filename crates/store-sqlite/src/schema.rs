@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_lane.sql"),
     include_str!("migrations/0003_webhook.sql"),
     include_str!("migrations/0004_concurrency_key.sql"),
+    include_str!("migrations/0005_parent.sql"),
 ];
 
 /// The version of the schema that this program reads and writes.

@@ -23,6 +23,7 @@ fn job(name: &str) -> NewJob {
         backoff: Backoff { base_ms: 1_000, cap_ms: 8_000 },
         retention_ms: 3_600_000,
         retry_of: None,
+        parent: None,
         concurrency_key: None,
         webhook: None,
         lane: None,

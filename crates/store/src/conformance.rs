@@ -11,6 +11,7 @@ pub mod chain;
 pub mod claim;
 pub mod delivery;
 pub mod differential;
+pub mod follow_up;
 pub mod list;
 pub mod log;
 pub mod observer;
@@ -75,6 +76,15 @@ macro_rules! conformance {
                 the_place_of_a_chained_job_counts_its_chain,
                 the_end_of_a_turn_is_told,
                 chains_are_there_again_after_a_restart,
+            }
+            follow_up {
+                follow_ups_are_accepted_with_the_completion,
+                nothing_is_followed_up_unless_the_job_completes,
+                a_follow_up_with_a_key_is_accepted_once,
+                follow_ups_over_quota_are_dropped_aloud,
+                so_many_follow_ups_are_taken,
+                a_follow_up_may_share_its_parents_key,
+                follow_ups_are_there_again_after_a_restart,
             }
             attempt {
                 a_stale_token_changes_nothing,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use raincheck_core::{
-    Dice, Ending, Event, Fence, Job, JobId, JobKey, Json, Kind, Life, Note, Place, QueueName, ReadySet, Refusal, Spec,
-    State, StepRecord, Tenant, Time, Want, WorkerId,
+    Became, Class, Dice, Ending, Event, Fence, FollowUp, Job, JobId, JobKey, Json, Kind, Life, Note, Place, Problem,
+    ProblemType, QueueName, ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, Want, WorkerId,
 };
 
 use crate::{ApiKey, Delivery, DeliveryRequest, DueDeliveries, StoreError, Tried, WebhookSecrets};
@@ -40,7 +40,8 @@ pub trait Store: Send + Sync + 'static {
     /// Appends what running attempts have to say to their logs; gives the number of the last event of each.
     async fn append(&self, appends: Vec<Append>, now: Time) -> Result<Vec<Result<u64, Refusal>>, StoreError>;
 
-    /// Ends attempts; gives what became of each job.
+    /// Ends attempts; gives what became of each job. Where the job completes, what the attempt asks for [`Besides`] is done in
+    /// the same transaction; where it does not, or the token is stale, nothing of that is.
     async fn finish(&self, finishes: Vec<Finish>, now: Time) -> Result<Vec<Result<Life, Refusal>>, StoreError>;
 
     /// Cancels jobs: those that wait end at once, running ones are asked to stop.
@@ -279,6 +280,51 @@ pub struct Finish {
     pub ending: Ending,
     /// Chance, for the jitter of a retry.
     pub dice: Dice,
+    /// What it leaves besides its result, if the job completes.
+    pub besides: Besides,
+}
+
+/// How many follow-up jobs an attempt may ask for. Those beyond are dropped.
+pub const FOLLOW_UPS_MAX: usize = 16;
+
+/// What a completed attempt leaves besides its result.
+#[derive(Clone, Debug, Default)]
+pub struct Besides {
+    /// Jobs to accept as [`Store::accept`] does, up to [`FOLLOW_UPS_MAX`]. An event of the completed job says for each what
+    /// became of it: one that cannot be accepted (a quota is reached, its idempotency key stands for another request) is
+    /// dropped, and never keeps the job from completing.
+    pub follow_ups: Vec<NewJob>,
+}
+
+impl Besides {
+    /// About how many bytes it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.follow_ups.iter().map(|new| 512 + new.input.as_str().len()).sum()
+    }
+}
+
+/// What the log of a completed job says of a follow-up job that it asked for.
+#[must_use]
+pub fn followed_up(kind: Kind, accepted: &Result<Acceptance, StoreError>) -> FollowUp {
+    let (problem, detail) = match accepted {
+        Ok(Acceptance::New(job) | Acceptance::Existing(job)) => {
+            return FollowUp { kind, became: Became::Job(job.id) };
+        }
+        Ok(Acceptance::KeyReused(job)) => (
+            ProblemType::IDEMPOTENCY_KEY_REUSED,
+            format!("the key already stands for {job}, which was another request"),
+        ),
+        Ok(Acceptance::QuotaReached { waiting, limit }) => {
+            (ProblemType::QUOTA_REACHED, format!("{waiting} jobs were waiting, and {limit} may"))
+        }
+        Ok(Acceptance::KeysExhausted) => {
+            (ProblemType::OVERLOADED, "as many idempotency keys were remembered as may be".to_owned())
+        }
+        Err(error) => (ProblemType::OVERLOADED, error.to_string()),
+    };
+    // What is read from a log has no class, so what is written has none either.
+    FollowUp { kind, became: Became::Error(Problem { class: Class::default(), ..Problem::new(problem, detail) }) }
 }
 
 /// A wish to cancel.

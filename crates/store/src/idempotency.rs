@@ -1,9 +1,32 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use raincheck_core::{JobKey, Time};
+use raincheck_core::{JobKey, Tenant, Time};
+use sha2::{Digest, Sha256};
 
 use crate::{IDEMPOTENCY_WINDOW, Idempotency};
+
+impl Idempotency {
+    /// What is to be remembered of a request that its caller gave a name: `key`, which belongs to the tenant and must not hold
+    /// a zero byte. Of a request for several jobs each `entry` has a name of its own.
+    #[must_use]
+    pub fn of(tenant: &Tenant, key: &[u8], entry: Option<usize>, request: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        // No tenant's name has a zero byte.
+        hash.update(tenant.as_str());
+        hash.update([0]);
+        hash.update(key);
+        if let Some(number) = entry {
+            hash.update([0]);
+            hash.update(number.to_be_bytes());
+        }
+        Self { key: first_half(&hash.finalize()), fingerprint: first_half(&Sha256::digest(request)) }
+    }
+}
+
+fn first_half(hash: &[u8]) -> u128 {
+    hash.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
+}
 
 /// Growing one table of many millions of entries would stop everything for tens of milliseconds; each of these is small.
 const SHARDS: usize = 64;

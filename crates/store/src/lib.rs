@@ -20,8 +20,9 @@ mod memory;
 mod observer;
 
 pub use contract::{
-    Acceptance, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claimed, Claims, Filter, Finish,
-    IDEMPOTENCY_WINDOW, Idempotency, Limits, ListPage, LogPage, NewJob, QueueStatus, Store, Swept,
+    Acceptance, Append, Beat, Beaten, Besides, Cancel, Cancelled, ClaimRequest, Claimed, Claims, FOLLOW_UPS_MAX,
+    Filter, Finish, IDEMPOTENCY_WINDOW, Idempotency, Limits, ListPage, LogPage, NewJob, QueueStatus, Store, Swept,
+    followed_up,
 };
 pub use delivery::{
     DELIVERIES_LOOKED_AT, Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, Then, Tried, UNHEARD,

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use raincheck_core::{
-    Command, Decision, Event, EventBody, Job, JobId, JobKey, Json, Life, Line, Minter, Outcome, Place, QueueName,
-    ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, WorkerId, decide,
+    Command, Decision, Event, EventBody, Job, JobId, JobKey, Json, Life, Line, Minter, Note, Outcome, Place, QueueName,
+    ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, WorkerId, completes, decide,
 };
 
 use self::deliveries::Deliveries;
 use crate::idempotency::IdempotencyIndex;
 use crate::{
     Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claimed, Claims, Delivery,
-    DeliveryRequest, DueDeliveries, Filter, Finish, Idempotency, Limits, ListPage, LogPage, NewJob, Observer,
-    QueueStatus, Store, StoreError, Swept, Tried, WebhookSecrets,
+    DeliveryRequest, DueDeliveries, FOLLOW_UPS_MAX, Filter, Finish, Idempotency, Limits, ListPage, LogPage, NewJob,
+    Observer, QueueStatus, Store, StoreError, Swept, Tried, WebhookSecrets, followed_up,
 };
 
 /// How many jobs a call of `list` looks at.
@@ -232,6 +232,24 @@ impl Inner {
         Acceptance::New(job)
     }
 
+    fn finish(
+        &mut self,
+        finish: Finish,
+        limits: &Limits,
+        now: Time,
+        changes: &mut Vec<Change>,
+    ) -> Result<Life, Refusal> {
+        let Finish { job, fence, mut notes, ending, dice, besides } = finish;
+        let running = self.find(job, None);
+        if running.is_some_and(|entry| completes(&entry.life, fence, &ending)) {
+            for new in besides.follow_ups.into_iter().take(FOLLOW_UPS_MAX) {
+                let kind = new.spec.kind.clone();
+                notes.push(Note::FollowUp(followed_up(kind, &Ok(self.accept(new, limits, now, changes)))));
+            }
+        }
+        self.command(job.key(), Some(job), Command::Finish { fence, notes, ending, dice }, now, changes)
+    }
+
     fn find(&self, job: JobId, tenant: Option<&Tenant>) -> Option<&Entry> {
         self.jobs.get(&job.key()).filter(|entry| entry.id == job && entry.belongs_to(tenant))
     }
@@ -316,11 +334,7 @@ impl Store for MemoryStore {
 
     async fn finish(&self, finishes: Vec<Finish>, now: Time) -> Result<Vec<Result<Life, Refusal>>, StoreError> {
         self.change(|inner, changes| {
-            let finish = |finish: Finish| {
-                let Finish { job, fence, notes, ending, dice } = finish;
-                inner.command(job.key(), Some(job), Command::Finish { fence, notes, ending, dice }, now, changes)
-            };
-            finishes.into_iter().map(finish).collect()
+            finishes.into_iter().map(|finish| inner.finish(finish, &self.limits, now, changes)).collect()
         })
     }
 

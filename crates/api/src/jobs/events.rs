@@ -43,7 +43,7 @@ pub(crate) struct EventsPage<'a> {
 pub(crate) struct EventSchema {
     /// Counts from 1 within the job, without gaps.
     seq: u64,
-    /// What happened: accepted, started, progress, output, step, retry_scheduled, postponed, lease_lost, released,
+    /// What happened: accepted, started, progress, output, step, follow_up, retry_scheduled, postponed, lease_lost, released,
     /// cancel_requested, log_full, and finally one of completed, failed, cancelled, expired.
     r#type: String,
     /// When it was recorded.

@@ -5,7 +5,6 @@ use axum::response::Response;
 use raincheck_core::{JobId, ProblemType, Tenant};
 use raincheck_engine::Submitted;
 use raincheck_store::Idempotency;
-use sha2::{Digest, Sha256};
 
 use crate::problem::ApiError;
 
@@ -55,7 +54,7 @@ impl IdempotencyKey {
     /// What the store is to remember of a request with this body.
     pub(crate) fn single(&self, tenant: &Tenant, body: &[u8]) -> Option<Idempotency> {
         let key = self.0.as_ref()?;
-        Some(Idempotency { key: name(tenant, key, None), fingerprint: first_half(&Sha256::digest(body)) })
+        Some(Idempotency::of(tenant, key.as_bytes(), None, body))
     }
 
     /// The same of a request to do this job anew, which has no body. No body that is JSON reads like this path.
@@ -66,8 +65,7 @@ impl IdempotencyKey {
     /// The same for each entry of a batch, which gets a name of its own from the one of the whole.
     pub(crate) fn batch(&self, tenant: &Tenant, body: &[u8], entries: usize) -> Vec<Option<Idempotency>> {
         let Some(key) = self.0.as_ref() else { return vec![None; entries] };
-        let fingerprint = first_half(&Sha256::digest(body));
-        let entry = |number: usize| Some(Idempotency { key: name(tenant, key, Some(number)), fingerprint });
+        let entry = |number: usize| Some(Idempotency::of(tenant, key.as_bytes(), Some(number), body));
         (0..entries).map(entry).collect()
     }
 }
@@ -78,21 +76,4 @@ pub(crate) fn marked(mut response: Response, submitted: &Submitted) -> Response 
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     response
-}
-
-/// 128 bits of the SHA-256 of tenant, key and entry. Neither a tenant's name nor a header has a zero byte.
-fn name(tenant: &Tenant, key: &HeaderValue, entry: Option<usize>) -> u128 {
-    let mut hash = Sha256::new();
-    hash.update(tenant.as_str());
-    hash.update([0]);
-    hash.update(key.as_bytes());
-    if let Some(number) = entry {
-        hash.update([0]);
-        hash.update(number.to_be_bytes());
-    }
-    first_half(&hash.finalize())
-}
-
-fn first_half(hash: &[u8]) -> u128 {
-    hash.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }

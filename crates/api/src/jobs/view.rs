@@ -83,6 +83,10 @@ pub(crate) struct JobView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     retry_of: Option<JobId>,
+    /// The job that asked for this one when it completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    parent: Option<JobId>,
     /// Who is told when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<&'a str>,
@@ -244,6 +248,7 @@ impl<'a> JobView<'a> {
             position: None,
             estimated_start_at: None,
             retry_of: spec.retry_of,
+            parent: spec.parent,
             webhook: spec.webhook.as_ref().map(|webhook| &*webhook.url),
             result: match outcome {
                 Some(Outcome::Completed(result)) => Some(result),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use raincheck_core::{
     Backoff, Dice, Ending, Json, Kind, Openings, Priority, QueueName, Spec, Tenant, Time, Want, WorkerId,
 };
-use raincheck_store::{ClaimRequest, Claimed, Finish, Idempotency, Limits, NewJob, Silent, Store};
+use raincheck_store::{Besides, ClaimRequest, Claimed, Finish, Idempotency, Limits, NewJob, Silent, Store};
 use raincheck_store_sqlite::{Options, SqliteStore};
 
 /// What is measured: something that keeps jobs, and answers once they are on the disk.
@@ -89,6 +89,7 @@ pub(crate) fn template() -> Spec {
         backoff: Backoff::default(),
         retention_ms: 7 * 24 * 3_600_000,
         retry_of: None,
+        parent: None,
         webhook: None,
         lane: None,
     }
@@ -129,6 +130,7 @@ impl Subject for Jobs {
             notes: Vec::new(),
             ending: Ending::Completed(Json::from(serde_json::json!({"done": true}))),
             dice: Dice(0),
+            besides: Besides::default(),
         };
         let finished = self.0.finish(claims.into_iter().map(finish).collect(), now()).await;
         assert!(finished.expect("the attempts end").iter().all(Result::is_ok));

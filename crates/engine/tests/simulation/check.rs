@@ -50,7 +50,11 @@ fn one_attempt_at_a_time(log: &[Event]) -> bool {
         EventBody::RetryScheduled(..) | EventBody::Postponed(..) | EventBody::LeaseLost(_) | EventBody::Released(_) => {
             std::mem::replace(&mut running, false)
         }
-        EventBody::Progress(_) | EventBody::Output(_) | EventBody::Step(_) | EventBody::CancelRequested(_) => running,
+        EventBody::Progress(_)
+        | EventBody::Output(_)
+        | EventBody::Step(_)
+        | EventBody::FollowUp(_)
+        | EventBody::CancelRequested(_) => running,
         EventBody::Accepted(_) | EventBody::LogFull(_) | EventBody::Finished(_) => true,
     })
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use raincheck_core::{EventBody, Outcome, Problem, Progress, Spec, Time};
+use raincheck_core::{Became, EventBody, FollowUp, Outcome, Problem, Progress, Spec, Time};
 
 use crate::client::Event;
 use crate::console::{Console, harmless};
@@ -63,6 +63,7 @@ impl Screen {
                 self.said_all()?;
                 self.note(&format!("step {} done", harmless(&step.name)));
             }
+            Some(EventBody::FollowUp(follow_up)) => self.note(&followed_up(follow_up)),
             Some(EventBody::RetryScheduled(problem, run_at)) => self.retry(problem, event.attempt, *run_at, event.at),
             Some(EventBody::Postponed(problem, run_at)) => self.postponed(problem, *run_at, event.at),
             Some(EventBody::LeaseLost(worker)) => self.queued_again(&format!(
@@ -245,6 +246,14 @@ fn line_length(text: &str) -> Option<usize> {
     }
     let (beyond, _) = text.char_indices().nth(LINE_LENGTH_MAX)?;
     Some(text[..beyond].rfind(' ').map_or(beyond, |space| space + 1))
+}
+
+/// Which job follows up the one that is followed, or why none.
+fn followed_up(FollowUp { kind, became }: &FollowUp) -> String {
+    match became {
+        Became::Job(job) => format!("followed up by {job} ({kind})"),
+        Became::Error(problem) => format!("not followed up by a job of kind {kind}: {}", harmless(&problem.detail)),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(crate) struct Job {
     position: Option<u64>,
     estimated_start_at: Option<Time>,
     retry_of: Option<String>,
+    parent: Option<String>,
     webhook: Option<String>,
     result: Option<Box<RawValue>>,
     error: Option<Problem>,
@@ -102,6 +103,7 @@ impl Job {
         some("deadline", self.deadline.map(|at| moment(at, now)));
         some("forgotten", self.expires_at.map(|at| moment(at, now)));
         some("anew of", self.retry_of.clone());
+        some("follows up", self.parent.clone());
         some("webhook", self.webhook.as_deref().map(harmless));
         let mut parts = vec![self.line(paint, now), table::pairs(&rows, paint)];
         parts.extend(self.outcome(paint));

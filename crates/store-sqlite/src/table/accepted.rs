@@ -10,10 +10,11 @@ use crate::table::column;
 pub(crate) const COLUMNS: &str = "accepted.random, accepted.queue, accepted.kind, accepted.tenant, accepted.priority, \
      accepted.created_at, accepted.accepted_at, accepted.run_at, accepted.max_attempts, accepted.timeout_ms, \
      accepted.backoff_base_ms, accepted.backoff_cap_ms, accepted.retention_ms, accepted.deadline, accepted.retry_of, \
-     accepted.labels, accepted.lane, accepted.webhook, accepted.concurrency_key";
+     accepted.labels, accepted.lane, accepted.webhook, accepted.concurrency_key, \
+     accepted.parent";
 
 /// How many columns these are.
-pub(crate) const WIDTH: usize = 19;
+pub(crate) const WIDTH: usize = 20;
 
 /// What was asked for, as a row holds it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Request {
     run_at: Time,
     timeout_ms: u64,
     retry_of: Option<String>,
+    parent: Option<String>,
     labels: Option<String>,
     webhook: Option<Webhook>,
 }
@@ -58,6 +60,7 @@ impl Request {
                 is_told: webhook.as_ref().is_some_and(Webhook::wants_end),
             },
             retry_of: row.get(at + 14)?,
+            parent: row.get(at + 19)?,
             labels: row.get(at + 15)?,
             webhook,
             concurrency_key: column::concurrency_key(row, at + 18)?,
@@ -84,6 +87,7 @@ impl Request {
             backoff: self.rules.backoff,
             retention_ms: self.rules.retention_ms,
             retry_of: self.retry_of.as_deref().map(str::parse).transpose().map_err(unreadable)?,
+            parent: self.parent.as_deref().map(str::parse).transpose().map_err(unreadable)?,
             webhook: self.webhook.clone(),
         })
     }
@@ -93,6 +97,7 @@ impl Request {
 #[derive(Clone, Debug)]
 pub(crate) struct Texts {
     retry_of: Option<String>,
+    parent: Option<String>,
     labels: Option<String>,
     webhook: Option<String>,
 }
@@ -103,6 +108,7 @@ impl Texts {
         let webhook = spec.webhook.as_ref().map(|webhook| Json::from_value(webhook).unwrap_or_default());
         Self {
             retry_of: spec.retry_of.map(|id| id.to_string()),
+            parent: spec.parent.map(|id| id.to_string()),
             labels: labels.map(|labels| labels.as_str().to_owned()),
             webhook: webhook.map(|webhook| webhook.as_str().to_owned()),
         }
@@ -136,7 +142,7 @@ impl<'c> Accepted<'c> {
         Ok(Self {
             insert: connection.prepare(
                 "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                 ?16, ?17, ?18, ?19, ?20, ?21)",
+                 ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
             )?,
             delete: connection.prepare("DELETE FROM accepted WHERE key = ?1")?,
             owner: connection.prepare("SELECT random, tenant FROM accepted WHERE key = ?1")?,
@@ -168,6 +174,7 @@ impl<'c> Accepted<'c> {
             line.lane,
             texts.webhook,
             spec.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
+            texts.parent,
         ])?;
         Ok(())
     }

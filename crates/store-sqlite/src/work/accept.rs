@@ -75,7 +75,7 @@ impl Work for Accept {
 }
 
 impl Writer<'_> {
-    fn accept(&mut self, new: &NewJob, texts: &Texts, now: Time) -> Result<Accepted, Fault> {
+    pub(crate) fn accept(&mut self, new: &NewJob, texts: &Texts, now: Time) -> Result<Accepted, Fault> {
         if let Some(idempotency) = new.idempotency
             && let Some(known) = self.recall(idempotency)?
         {

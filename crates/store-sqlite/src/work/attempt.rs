@@ -1,8 +1,10 @@
-use raincheck_core::{Command, Ending, Life, Note, Refusal, Time};
-use raincheck_store::{Append, Beat, Beaten, Finish};
+use raincheck_core::{Command, Ending, FollowUp, Life, Note, Refusal, Time, completes};
+use raincheck_store::{Append, Beat, Beaten, FOLLOW_UPS_MAX, Finish, NewJob, followed_up};
 
 use crate::fault::Fault;
+use crate::table::accepted::Texts;
 use crate::work::Work;
+use crate::work::accept::Accepted;
 use crate::writer::Writer;
 
 /// Renews leases.
@@ -62,11 +64,7 @@ impl Work for FinishAttempts {
     type Answer = Vec<Result<Life, Refusal>>;
 
     fn run(&self, writer: &mut Writer<'_>) -> Result<Self::Answer, Fault> {
-        let finish = |finish: &Finish| {
-            let Finish { job, fence, notes, ending, dice } = finish.clone();
-            writer.command(job, Command::Finish { fence, notes, ending, dice }, self.now)
-        };
-        self.finishes.iter().map(finish).collect()
+        self.finishes.iter().map(|finish| writer.finish(finish, self.now)).collect()
     }
 
     fn bytes(&self) -> usize {
@@ -75,7 +73,32 @@ impl Work for FinishAttempts {
             Ending::Failed { problem, .. } => problem.detail.len(),
             Ending::Cancelled | Ending::Expired | Ending::Released => 0,
         };
-        self.finishes.iter().map(|finish| 256 + bytes_of(&finish.notes) + ending(&finish.ending)).sum()
+        let bytes = |finish: &Finish| 256 + bytes_of(&finish.notes) + ending(&finish.ending) + finish.besides.bytes();
+        self.finishes.iter().map(bytes).sum()
+    }
+}
+
+impl Writer<'_> {
+    /// Ends an attempt; what it asks for besides is done first, so that its log says what became of it before it ends.
+    fn finish(&mut self, finish: &Finish, now: Time) -> Result<Result<Life, Refusal>, Fault> {
+        let Finish { job, fence, mut notes, ending, dice, besides } = finish.clone();
+        let running = self.memory.running(job.key()).filter(|hot| hot.id == job);
+        if running.is_some_and(|hot| completes(&hot.life, fence, &ending)) {
+            for new in besides.follow_ups.iter().take(FOLLOW_UPS_MAX) {
+                notes.push(Note::FollowUp(self.follow_up(new, now)?));
+            }
+        }
+        self.command(job, Command::Finish { fence, notes, ending, dice }, now)
+    }
+
+    fn follow_up(&mut self, new: &NewJob, now: Time) -> Result<FollowUp, Fault> {
+        let kind = new.spec.kind.clone();
+        let accepted = if self.has_names_for(std::iter::once(&*new.spec)) {
+            self.accept(new, &Texts::of(&new.spec), now)?
+        } else {
+            Accepted::NoMoreNames
+        };
+        Ok(followed_up(kind, &accepted.into_acceptance(&self.numbers.names())))
     }
 }
 
@@ -84,6 +107,7 @@ fn bytes_of(notes: &[Note]) -> usize {
         Note::Progress(progress) => progress.message.len(),
         Note::Output(output) => output.as_str().len(),
         Note::Step(step) => step.name.len() + step.result.as_str().len(),
+        Note::FollowUp(_) => 256,
     };
     notes.iter().map(|of| 128 + note(of)).sum()
 }

@@ -46,6 +46,7 @@ pub(crate) fn job(bytes: usize) -> NewJob {
         backoff: Backoff::default(),
         retention_ms: 3_600_000,
         retry_of: None,
+        parent: None,
         concurrency_key: None,
         webhook: None,
         lane: None,
@@ -71,6 +72,13 @@ pub(crate) async fn finish(
 ) -> Result<Result<Life, Refusal>, StoreError> {
     let Claimed { job, .. } = claimed;
     let ending = Ending::Completed(Json::from(serde_json::json!({"done": true})));
-    let finish = Finish { job: job.id, fence: job.life.fence, notes: Vec::new(), ending, dice: Dice(0) };
+    let finish = Finish {
+        job: job.id,
+        fence: job.life.fence,
+        notes: Vec::new(),
+        ending,
+        dice: Dice(0),
+        besides: Default::default(),
+    };
     Ok(store.finish(vec![finish], now).await?.pop().unwrap())
 }

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::world::{START, input, problem, spec};
 use crate::{
-    Acceptance, Append, Beat, Cancel, ClaimRequest, DeliveryRequest, Due, Filter, Finish, Idempotency, NewJob, Store,
-    Then, Tried,
+    Acceptance, Append, Beat, Besides, Cancel, ClaimRequest, DeliveryRequest, Due, Filter, Finish, Idempotency, NewJob,
+    Store, Then, Tried,
 };
 
 /// A small generator of numbers (SplitMix64): chance that can be had again.
@@ -96,6 +96,10 @@ macro_rules! both {
         assert_eq!(format!("{left:?}"), format!("{right:?}"));
         left.unwrap()
     }};
+}
+
+fn child(new: NewJob, parent: JobId) -> NewJob {
+    NewJob { spec: Arc::new(Spec { parent: Some(parent), ..(*new.spec).clone() }), ..new }
 }
 
 impl Run {
@@ -206,7 +210,10 @@ impl Run {
             _ => Ending::Released,
         };
         let dice = Dice(u32::try_from(self.chance.below(1 << 32)).unwrap());
-        let finish = Finish { job, fence, notes: self.notes(), ending, dice };
+        let count = if self.chance.one_in(3) { self.chance.below(3) } else { 0 };
+        let follow_ups = (0..count).map(|_| self.new_job()).map(|new| child(new, job)).collect();
+        let besides = Besides { follow_ups };
+        let finish = Finish { job, fence, notes: self.notes(), ending, dice, besides };
         both!(self, store => store.finish(vec![finish.clone()], self.now));
     }
 

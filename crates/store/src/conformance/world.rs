@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::conformance::Backend;
 use crate::{
-    Acceptance, Append, Beat, Cancel, Cancelled, Change, ClaimRequest, Claimed, Filter, Finish, Idempotency, Limits,
-    NewJob, Observer, Store, Swept,
+    Acceptance, Append, Beat, Besides, Cancel, Cancelled, Change, ClaimRequest, Claimed, Filter, Finish, Idempotency,
+    Limits, NewJob, Observer, Store, Swept,
 };
 
 /// How long the leases of these tests last.
@@ -51,6 +51,7 @@ pub(super) fn spec() -> Spec {
         backoff: Backoff { base_ms: 1_000, cap_ms: 8_000 },
         retention_ms: 3_600_000,
         retry_of: None,
+        parent: None,
         concurrency_key: None,
         webhook: None,
         lane: None,
@@ -149,7 +150,20 @@ impl World {
     }
 
     pub(super) async fn finish_with(&self, job: &Job, notes: Vec<Note>, ending: Ending) -> Result<Life, Refusal> {
-        let finish = Finish { job: job.id, fence: job.life.fence, notes, ending, dice: Dice(u32::MAX) };
+        let finish = Finish {
+            job: job.id,
+            fence: job.life.fence,
+            notes,
+            ending,
+            dice: Dice(u32::MAX),
+            besides: Besides::default(),
+        };
+        self.store.finish(vec![finish], self.now).await.unwrap().pop().unwrap()
+    }
+
+    pub(super) async fn finish_besides(&self, job: &Job, ending: Ending, besides: Besides) -> Result<Life, Refusal> {
+        let (notes, dice) = (Vec::new(), Dice(u32::MAX));
+        let finish = Finish { job: job.id, fence: job.life.fence, notes, ending, dice, besides };
         self.store.finish(vec![finish], self.now).await.unwrap().pop().unwrap()
     }
 

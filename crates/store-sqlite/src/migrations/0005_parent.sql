@@ -1,0 +1,2 @@
+-- The job that this one follows up, if any.
+ALTER TABLE accepted ADD COLUMN parent TEXT;
