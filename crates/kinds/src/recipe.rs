@@ -1,6 +1,7 @@
 //! `recipe`: runs what a recipe says, step by step, each of which is the work of another kind.
 
 mod course;
+mod follow;
 mod meter;
 mod tried;
 

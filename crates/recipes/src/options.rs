@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use raincheck_core::{Priority, QueueName};
+use raincheck_core::{ConcurrencyKey, Priority, QueueName};
 use serde_json::Value;
 
 use crate::read::{Entries, Reading};
@@ -38,10 +38,10 @@ pub struct Chosen {
     pub queue: Option<QueueName>,
     /// How long after it was accepted it is given up.
     pub deadline: Option<Duration>,
-    /// By what a request that is sent again is known.
+    /// By what a request that is sent again is known, within the tenant.
     pub idempotency_key: Option<String>,
     /// Of jobs with the same key one is run at a time, in the order in which they came.
-    pub concurrency_key: Option<String>,
+    pub concurrency_key: Option<ConcurrencyKey>,
 }
 
 impl JobOptions {

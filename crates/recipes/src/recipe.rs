@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use std::path::{Path as FilePath, PathBuf};
 
 use raincheck_core::{ProblemType, QueueName};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
@@ -13,8 +13,8 @@ use crate::read::{Entries, Reading};
 use crate::references;
 use crate::route::Path;
 use crate::{
-    Answer, Conversation, Field, FollowUp, JobOptions, Method, Misfit, Mistake, Page, PageKind, Route, Step, Template,
-    nearest,
+    Answer, Chosen, Conversation, Field, FieldType, FollowUp, JobOptions, Method, Misfit, Mistake, Page, PageKind,
+    Route, Scope, Step, Template, TemplateError, nearest,
 };
 
 /// The most steps of a recipe.
@@ -149,6 +149,34 @@ impl Recipe {
     /// Everything that is wrong with it.
     pub fn complete(&self, input: Value) -> Result<Value, Vec<Misfit>> {
         complete(&self.input, input)
+    }
+
+    /// How a job with this input is run. It waits in the recipe's own queue unless it says otherwise.
+    ///
+    /// # Errors
+    /// If an expression comes to nothing, or to what cannot be.
+    pub fn choose(&self, input: &Value) -> Result<Chosen, TemplateError> {
+        let chosen = self.job.choose(&Scope::of_input(input))?;
+        let key = chosen.idempotency_key.map(|key| format!("{}:{key}", self.name));
+        Ok(Chosen { queue: chosen.queue.or_else(|| self.name.parse().ok()), idempotency_key: key, ..chosen })
+    }
+
+    /// What the handler of recipes is given for a job with this input.
+    #[must_use]
+    pub fn order(&self, input: &Value) -> Value {
+        json!({ "recipe": self.name, "version": self.version, "input": input })
+    }
+
+    /// What tells one input from another: a file that was sent again has another id, and is the same by its content.
+    #[must_use]
+    pub fn fingerprint(&self, input: &Value) -> Vec<u8> {
+        let mut input = input.clone();
+        for field in self.input.iter().filter(|field| matches!(field.holds, FieldType::File(_))) {
+            if let Some(file) = input.get_mut(&field.name).and_then(Value::as_object_mut) {
+                file.remove("id");
+            }
+        }
+        format!("{}\0{input}", self.name).into_bytes()
     }
 
     /// The answer to a problem of this name, if the recipe has one.

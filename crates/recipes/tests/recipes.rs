@@ -247,12 +247,12 @@ idempotency_key = "{{ input.user }}"
 kind = "echo"
 "#,
     );
-    let choose =
-        |urgent: bool| recipe.job.choose(&Scope::of_input(&json!({ "urgent": urgent, "user": "u1" }))).unwrap();
+    let choose = |urgent: bool| recipe.choose(&json!({ "urgent": urgent, "user": "u1" })).unwrap();
     assert_eq!(choose(true).priority.to_string(), "P0");
     assert_eq!(choose(true).deadline, Some(std::time::Duration::from_secs(60)));
     assert_eq!((choose(false).priority.to_string().as_str(), choose(false).deadline), ("P7", None));
-    assert_eq!(choose(false).idempotency_key.as_deref(), Some("u1"));
+    assert_eq!(choose(false).idempotency_key.as_deref(), Some("urgent:u1"));
+    assert_eq!(choose(false).queue.unwrap().as_str(), "urgent");
 }
 
 #[test]

@@ -34,18 +34,6 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// A name that was made up for the client.
-    pub(crate) fn of_text(text: &str) -> Result<Self, ApiError> {
-        let value = HeaderValue::from_bytes(text.as_bytes()).ok().filter(|value| value.len() <= LENGTH_MAX);
-        let value = value.ok_or_else(|| {
-            ApiError::new(
-                ProblemType::INVALID_INPUT,
-                "the idempotency key should have 1 to 255 characters, none of control",
-            )
-        })?;
-        Ok(Self(Some(value)))
-    }
-
     /// Whether the client gave one.
     pub(crate) fn is_given(&self) -> bool {
         self.0.is_some()

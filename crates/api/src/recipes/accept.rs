@@ -4,15 +4,15 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use raincheck_core::{Job, Labels, Problem, ProblemType, QueueName};
+use raincheck_core::{Job, Labels, Problem, ProblemType};
 use raincheck_engine::{Submission, SubmitError, Submitted};
 use raincheck_recipes::{Chosen, JobFacts, PageKind, Recipe, Scope};
 use raincheck_store::{Idempotency, StoreError};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::sent::Arrived;
-use super::{Guest, Peer, answer, fields};
+use super::{Guest, Peer, answer};
 use crate::api::Api;
 use crate::jobs::{IdempotencyKey, JobView, marked};
 use crate::problem::ApiError;
@@ -80,9 +80,9 @@ async fn submit(
         let pointer = misfits.first().map(|misfit| misfit.pointer.clone()).unwrap_or_default();
         Problem::new(ProblemType::INVALID_INPUT, details.join("; ")).at(pointer)
     })?;
-    let chosen = recipe.job.choose(&Scope::of_input(&input));
+    let chosen = recipe.choose(&input);
     let chosen = chosen.map_err(|error| Problem::new(ProblemType::INVALID_INPUT, error.to_string()))?;
-    let idempotency = idempotency(recipe, guest, &key, &chosen, &input)?;
+    let idempotency = idempotency(recipe, guest, &key, &chosen, &input);
     let submission = submission(api, recipe, guest, chosen, &input, idempotency)?;
     let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| pointed(error))?;
     // One entry in, one out.
@@ -98,12 +98,10 @@ fn submission(
     input: &Value,
     idempotency: Option<Idempotency>,
 ) -> Result<Submission, ApiError> {
-    let order = json!({ "recipe": recipe.name, "version": recipe.version, "input": input });
-    let own: Option<QueueName> = recipe.name.parse().ok();
     let now = api.engine.clock().now();
     Ok(Submission {
         tenant: guest.tenant.clone(),
-        queue: chosen.queue.or(own),
+        queue: chosen.queue,
         priority: chosen.priority,
         labels: Labels::from([(RECIPE.to_owned(), recipe.name.clone())]),
         deadline: chosen.deadline.map(|longest| now.after(longest)),
@@ -111,7 +109,8 @@ fn submission(
         timeout: recipe.job.timeout,
         retention: recipe.job.retention,
         idempotency,
-        ..Submission::new(kind()?, order.into())
+        concurrency_key: chosen.concurrency_key,
+        ..Submission::new(kind()?, recipe.order(input).into())
     })
 }
 
@@ -122,14 +121,13 @@ fn idempotency(
     key: &IdempotencyKey,
     chosen: &Chosen,
     input: &Value,
-) -> Result<Option<Idempotency>, ApiError> {
-    let fingerprint = fields::fingerprint(recipe, input);
+) -> Option<Idempotency> {
+    let request = recipe.fingerprint(input);
     if key.is_given() {
-        return Ok(key.single(&guest.tenant, &fingerprint));
+        return key.single(&guest.tenant, &request);
     }
-    let Some(own) = &chosen.idempotency_key else { return Ok(None) };
-    let key = IdempotencyKey::of_text(&format!("{}:{own}", recipe.name))?;
-    Ok(key.single(&guest.tenant, &fingerprint))
+    let own = chosen.idempotency_key.as_ref()?;
+    Some(Idempotency::of(&guest.tenant, own.as_bytes(), None, &request))
 }
 
 fn kind() -> Result<raincheck_core::Kind, ApiError> {

@@ -45,7 +45,7 @@ pub(super) fn refusal(recipe: &Recipe, error: ApiError) -> Response {
     match body.render_json(&Scope::default().with_problem(&facts)) {
         Ok(body) => set_body(&mut response, body),
         Err(error) => {
-            tracing::warn!(recipe = recipe.name, %error, "a refusal could not be put into the recipe's words")
+            tracing::warn!(recipe = recipe.name, %error, "a refusal could not be put into the recipe's words");
         }
     }
     response

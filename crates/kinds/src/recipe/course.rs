@@ -91,17 +91,18 @@ impl<'a> Course<'a> {
         if let Some(failure) = failed {
             return Err(failure);
         }
-        self.result(&ended)
+        let degraded = ended.values().any(|step| step.state == How::Degraded);
+        let scope = self.scope_of(0..self.recipe.steps.len(), &ended).with_degraded(degraded);
+        let result = self.result(&ended, &scope)?;
+        self.follow_up(&scope.with_result(&result)).await?;
+        Ok(result.into())
     }
 
-    fn result(&self, ended: &BTreeMap<usize, Ended>) -> Result<Json, Failure> {
+    fn result(&self, ended: &BTreeMap<usize, Ended>, scope: &Scope) -> Result<Value, Failure> {
         let Some(template) = &self.recipe.result else {
-            return Ok(ended.values().next_back().map(|last| last.result.clone()).unwrap_or_default().into());
+            return Ok(ended.values().next_back().map(|last| last.result.clone()).unwrap_or_default());
         };
-        let degraded = ended.values().any(|step| step.state == How::Degraded);
-        let scope = self.scope_of(0..self.recipe.steps.len(), ended).with_degraded(degraded);
-        let result = template.render(&scope).map_err(|error| self.broken("the result", &error))?;
-        Ok(result.into())
+        template.render(scope).map_err(|error| self.broken("the result", &error))
     }
 
     /// What a step sees: the results of those that it waited for.

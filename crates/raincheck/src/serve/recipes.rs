@@ -49,7 +49,7 @@ impl Shelf {
             match self.read() {
                 Ok(()) => tracing::info!(recipes = self.book.recipes().len(), "read the recipes anew"),
                 Err(failure) => {
-                    tracing::error!("the recipes stay as they were, for these are wrong:\n{}", failure.message)
+                    tracing::error!("the recipes stay as they were, for these are wrong:\n{}", failure.message);
                 }
             }
         }
@@ -99,7 +99,7 @@ impl Shelf {
             match Recipe::read(path, &fs::read_to_string(path)?) {
                 Ok(recipe) => drop(self.book.remember(recipe)),
                 Err(_) => {
-                    tracing::warn!(path = %path.display(), "a version of a recipe that was kept is none to this server; jobs that began with it will fail")
+                    tracing::warn!(path = %path.display(), "a version of a recipe that was kept is none to this server; jobs that began with it will fail");
                 }
             }
         }
