@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use raincheck_core::{ProblemType, Tenant};
 use raincheck_store::{ApiKey, Scope};
 
+use crate::Identity;
 use crate::api::Api;
 use crate::dialect::Dialect;
 use crate::keys::Presented;
@@ -61,10 +62,25 @@ impl<N> Caller<N> {
     }
 }
 
+impl<N: Needs> Caller<N> {
+    /// The owner of a key, if it allows this.
+    fn with_key(key: Arc<ApiKey>) -> Result<Self, ApiError> {
+        let is_admin = key.scopes.contains(&Scope::Admin);
+        if !is_admin && !key.scopes.contains(&N::SCOPE) {
+            let detail = format!("the API key lacks the scope `{}`; use one that has it", N::SCOPE);
+            return Err(ApiError::new(ProblemType::FORBIDDEN, detail));
+        }
+        Ok(Self { tenant: key.tenant.clone(), is_admin, key: Some(key), needs: PhantomData })
+    }
+}
+
 impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        if let Some(Identity(key)) = parts.extensions.get::<Identity>() {
+            return Self::with_key(Arc::clone(key));
+        }
         let is_dialect = Dialect::of(parts.uri.path()).is_some();
         let presented = match presented(&parts.headers) {
             // The clients of other APIs cannot leave out a key: where none is needed, any will do.
@@ -82,12 +98,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Caller<N> {
         let key = key
             .filter(|key| presented.matches(&key.hash) && key.expires_at.is_none_or(|at| at > now))
             .ok_or_else(|| unauthenticated("the API key is unknown, expired or revoked"))?;
-        let is_admin = key.scopes.contains(&Scope::Admin);
-        if !is_admin && !key.scopes.contains(&N::SCOPE) {
-            let detail = format!("the API key lacks the scope `{}`; use one that has it", N::SCOPE);
-            return Err(ApiError::new(ProblemType::FORBIDDEN, detail));
-        }
-        Ok(Self { tenant: key.tenant.clone(), is_admin, key: Some(key), needs: PhantomData })
+        Self::with_key(key)
     }
 }
 

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use raincheck_core::ProblemType;
 use tokio::time::Instant;
 
+use crate::Identity;
 use crate::api::Api;
 use crate::dialect::Dialect;
 use crate::problem::ApiError;
@@ -16,8 +17,10 @@ use crate::query::malformed;
 /// headers that every response has.
 pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let path = request.extensions().get::<MatchedPath>();
-    let route = path.and_then(|path| api.metrics.route(path.as_str())).unwrap_or("unmatched");
+    let within = prefix(&request);
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let path = path.map(|path| path.strip_prefix(within.as_str()).unwrap_or(path));
+    let route = path.and_then(|path| api.metrics.route(path)).unwrap_or("unmatched");
     let dialect = Dialect::of(request.uri().path());
     let (method, version) = (request.method().clone(), request.version());
     let may_be_cached = matches!(route, "/openapi.json");
@@ -36,12 +39,30 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
         dialect.translate(api.engine.clock().now(), &mut response);
     }
     let headers = response.headers_mut();
+    if !within.is_empty() {
+        relocate(headers, &within);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !may_be_cached {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     api.metrics.observe(&method, route, response.status(), begun.elapsed());
     response
+}
+
+/// The path under which a program has put these routes; nothing for most.
+fn prefix(request: &Request) -> String {
+    let original = request.extensions().get::<OriginalUri>().map(|OriginalUri(uri)| uri.path());
+    original.and_then(|path| path.strip_suffix(request.uri().path())).unwrap_or_default().to_owned()
+}
+
+/// A path of ours is found under the prefix.
+fn relocate(headers: &mut HeaderMap, within: &str) {
+    let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+    let location = location.filter(|location| location.starts_with('/')).map(|location| format!("{within}{location}"));
+    if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        headers.insert(header::LOCATION, location);
+    }
 }
 
 fn check(api: &Api, request: &Request) -> Result<(), ApiError> {
@@ -53,7 +74,9 @@ fn check(api: &Api, request: &Request) -> Result<(), ApiError> {
             "a request has one Host header, which names the server (RFC 9112, section 3.2)".to_owned(),
         ));
     }
-    if api.settings.keyless && !(is_local_host(request.uri(), host) && is_local_origin(request.headers())) {
+    let is_known = request.extensions().get::<Identity>().is_some();
+    if api.settings.keyless && !is_known && !(is_local_host(request.uri(), host) && is_local_origin(request.headers()))
+    {
         let detail = "a server without keys answers only on localhost and only to pages from there; \
                       make a key with `raincheck key create` and send it";
         return Err(ApiError::new(ProblemType::FORBIDDEN, detail));

@@ -22,6 +22,25 @@ use crate::{
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
 pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
+    let (router, api) = api(engine, settings, closing);
+    router
+        .fallback(recipes::serve)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), door::door))
+        .with_state(api)
+}
+
+/// The same for a program that has routes of its own: merged into its router or nested in it. What is not found is the
+/// program's to answer.
+pub fn routes_within(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
+    let (router, api) = api(engine, settings, closing);
+    router
+        .method_not_allowed_fallback(no_such_method)
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&api), door::door))
+        .with_state(api)
+}
+
+fn api(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> (Router<Arc<Api>>, Arc<Api>) {
     let Routes { router, listed, others } = routes();
     let metrics = HttpMetrics::new(listed.iter().map(|(_, path)| *path).chain(others));
     let (keyring, bodies, calls) = (Keyring::default(), Bodies::default(), Calls::default());
@@ -30,11 +49,7 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
     let tasks = TaskTracker::new();
     let api = Arc::new(Api { engine, settings, closing, keyring, bodies, visitors, metrics, tasks, calls, openapi });
     webhooks::begin(&api);
-    router
-        .fallback(recipes::serve)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&api), door::door))
-        .with_state(api)
+    (router, api)
 }
 
 /// Every route there is.

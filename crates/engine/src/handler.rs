@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,10 +104,17 @@ impl Failure {
         Self { problem, retry: Retry::Never }
     }
 
-    /// It may go better next time.
+    /// It may go better next time. Takes text or an error, so that `map_err(Failure::transient)` does for most.
     #[must_use]
-    pub fn transient(detail: impl Into<String>) -> Self {
-        Self { problem: Problem::new(ProblemType::HANDLER_FAILED, detail), retry: Retry::Backoff }
+    pub fn transient(detail: impl fmt::Display) -> Self {
+        Self { retry: Retry::Backoff, ..Self::permanent(detail) }
+    }
+
+    /// It would fail again, for a reason that has no [`ProblemType`] of its own. Takes text or an error.
+    #[must_use]
+    pub fn permanent(detail: impl fmt::Display) -> Self {
+        // Some errors tell in this form what caused them, and text does not mind.
+        Self::fatal(Problem::new(ProblemType::HANDLER_FAILED, format!("{detail:#}")))
     }
 
     /// What it needs is closed, through no fault of the job: tried again after `wait`, at no cost to it.

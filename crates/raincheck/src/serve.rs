@@ -1,7 +1,6 @@
 //! `raincheck serve`: puts store, engine and HTTP together, and takes them apart again in order.
 
 mod announce;
-mod files;
 mod guard;
 pub(crate) mod limits;
 pub(crate) mod listen;
@@ -18,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use raincheck::wiring::{self, Kept, UPLOADS};
 use raincheck_api::{Doors, Passage, Tls};
 use raincheck_blob::Blobs;
 use raincheck_core::{Json, Kind};
@@ -36,10 +36,7 @@ use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use recipes::Shelf;
 use signals::{Signals, hangup};
-use store::Opened;
 
-/// Where uploaded files are, in the data directory.
-const UPLOADS: &str = "uploads";
 /// How long the answers under way may take once the store has failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -105,7 +102,7 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 /// Everything that was started.
 struct Server {
     loaded: Loaded,
-    opened: Opened,
+    opened: Kept,
     engine: Engine,
     files: JobFiles,
     /// The files that tenants upload.
@@ -175,7 +172,7 @@ impl Server {
                 let _ = tokio::time::timeout(LAST_WORDS, &mut http).await;
                 return Err(stop::store_failed(&reason));
             }
-            () = files::remove_forgotten(&self.files, &self.blobs, &self.opened.store) => {}
+            () = wiring::remove_forgotten(&self.files, &self.blobs, &self.opened.store) => {}
             () = self.shelf.reload(&mut hangup) => {}
             signal = signals.next() => tracing::info!(signal, "stopping"),
         }
@@ -191,7 +188,7 @@ impl Server {
 
 async fn start_engine(
     config: &Config,
-    opened: &Opened,
+    opened: &Kept,
     hub: Arc<Hub>,
     upstreams: &Upstreams,
     book: &Book,

@@ -27,7 +27,7 @@ pub(crate) fn say(server: &Server, console: Console) {
         %address,
         scheme,
         data_dir = %opened.directory.display(),
-        store = store_name(opened.kind),
+        store = store_name(loaded.config.store.kind),
         kinds = kinds.join(" "),
         config = loaded.file.as_ref().map(|file| file.display().to_string()),
         "listening"
@@ -44,7 +44,7 @@ fn store_name(kind: StoreKind) -> &'static str {
 fn banner(server: &Server, kinds: &[&str], paint: Paint) -> String {
     let Server { loaded, opened, address, .. } = server;
     let url = format!("{}://{}", scheme(server), reachable(*address));
-    let kept = match opened.kind {
+    let kept = match loaded.config.store.kind {
         StoreKind::Sqlite => opened.directory.display().to_string(),
         StoreKind::Memory => paint.yellow("in memory: nothing survives this process"),
     };

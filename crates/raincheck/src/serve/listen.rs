@@ -1,27 +1,17 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use raincheck::wiring;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::exit::{Exit, Failure};
-
-/// How many connections may wait to be accepted (the kernel's `somaxconn` permitting). With the usual 128 some of a
-/// thousand clients that come at once are kept waiting for a second or more: the kernel passes over what does not fit.
-const BACKLOG: u32 = 4_096;
 
 /// Takes the address, so that nobody else can; nobody can connect yet.
 ///
 /// # Errors
 /// If it is taken, or not ours to listen on.
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Connections of an earlier life that are still being taken down do not hold the port.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    bound().map_err(|error| failure(address, &error))
+    wiring::bind(address).map_err(|error| failure(address, &error))
 }
 
 /// Lets clients connect.
@@ -29,7 +19,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
 /// # Errors
 /// If somebody else began to listen there at the same moment.
 pub(crate) fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, Failure> {
-    socket.listen(BACKLOG).map_err(|error| failure(address, &error))
+    wiring::listen(socket).map_err(|error| failure(address, &error))
 }
 
 fn failure(address: SocketAddr, error: &std::io::Error) -> Failure {

@@ -12,7 +12,7 @@ use raincheck_store::Store;
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Removes the files of jobs that the store has forgotten, and uploaded ones whose time has passed, again and again.
-pub(crate) async fn remove_forgotten(files: &JobFiles, blobs: &Blobs, store: &Arc<dyn Store>) {
+pub async fn remove_forgotten(files: &JobFiles, blobs: &Blobs, store: &Arc<dyn Store>) {
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tick.tick().await;
