@@ -30,6 +30,7 @@ mod route;
 mod scope;
 mod step;
 mod template;
+mod words;
 
 pub use answer::{Answer, Page, PageKind};
 pub use asset::Asset;

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use minijinja::{Environment, Expression, UndefinedBehavior};
 use serde_json::{Map, Value};
 
-use crate::Scope;
 use crate::scope::computed;
+use crate::{Scope, words};
 
 /// The longest text that a template may come to, in bytes.
 const TEXT_MAX: usize = 8 << 20;
@@ -13,11 +13,18 @@ const TEXT_MAX: usize = 8 << 20;
 /// Where expressions are made: what is missing is an error, and nothing is escaped, because values stay values.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Whether something is there may be asked; but it cannot be used as if it were.
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     // Nothing here needs long lists out of nowhere.
     environment.remove_global("range");
+    environment.add_filter("parse_json", parse_json);
     environment
 });
+
+/// What a text says that is JSON; nothing if it is not, as a model's answer may be.
+fn parse_json(text: &str) -> minijinja::Value {
+    serde_json::from_str::<Value>(text).map_or(minijinja::Value::from(()), |value| computed(&value))
+}
 
 /// A value with holes: JSON whose strings may hold expressions between `{{` and `}}`. A string that is one expression and
 /// nothing else becomes the expression's value, whatever its type; in other strings values are written as text.
@@ -69,6 +76,7 @@ impl Formula {
     pub fn read(source: &str) -> Result<Self, String> {
         let expression = ENVIRONMENT.compile_expression_owned(source.to_owned());
         let expression = expression.map_err(|error| error.detail().unwrap_or("it is no expression").to_owned())?;
+        words::check(&ENVIRONMENT, source)?;
         Ok(Self { source: source.trim().to_owned(), expression })
     }
 
@@ -265,6 +273,23 @@ mod tests {
         for bad in ["{{ input.", "{{ 1 + }}", "{{ }}", "{{ 'open }}"] {
             assert!(Template::of_text(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn whether_something_is_there_may_be_asked() {
+        assert_eq!(render("{{ input.none.x if input.none.x else 'nothing' }}"), Ok(json!("nothing")));
+        assert_eq!(render("{{ input.list + [3] }}"), Ok(json!([1, 2, 3])));
+        assert_eq!(render("{{ ('{\"a\": [1]}' | parse_json).a }}"), Ok(json!([1])));
+        assert_eq!(render("{{ input.name | parse_json }}"), Ok(Value::Null));
+    }
+
+    #[test]
+    fn words_that_nobody_knows_are_told_at_once() {
+        let told = |text: &str| Template::of_text(text).unwrap_err();
+        assert_eq!(told("{{ input.name | uper }}"), "there is no filter `uper`; did you mean `upper`?");
+        assert_eq!(told("{{ input.n is evn }}"), "there is no test `is evn`");
+        assert!(told("{{ input.map.get('a') }}").starts_with("values have no methods such as `get()`"));
+        assert!(Template::of_text("{{ 'a | b' ~ input.name | upper if input.n is not none }}").is_ok());
     }
 
     #[test]
