@@ -7,6 +7,7 @@ mod facts;
 mod fields;
 mod pages;
 mod sent;
+mod stream;
 mod visitors;
 
 use std::sync::Arc;

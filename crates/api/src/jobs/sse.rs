@@ -13,9 +13,9 @@ use crate::api::Api;
 use crate::reply::unbuffered;
 
 /// How soon a client should reconnect, in milliseconds; the first thing in a stream.
-const RETRY: &[u8] = b"retry: 2000\n\n";
+pub(crate) const RETRY: &[u8] = b"retry: 2000\n\n";
 /// Shows that the stream is alive. Stands alone: an `id:` line before a comment is an event without data to some clients.
-const HEARTBEAT: &[u8] = b": \n\n";
+pub(crate) const HEARTBEAT: &[u8] = b": \n\n";
 
 /// A log as server-sent events, from where the reader stands to the last event of the job. Ends early when the server is
 /// closing or the log cannot be read: clients reconnect and go on after the last event they saw.

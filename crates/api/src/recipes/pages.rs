@@ -3,17 +3,17 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use raincheck_core::{Job, JobId, ProblemType, State};
 use raincheck_recipes::{Answer, Page, PageKind, Recipe, Scope};
 use raincheck_store::{Cancelled, Filter};
 use serde_json::{Value, json};
 
 use super::accept::RECIPE;
-use super::{Guest, answer, facts};
+use super::{Guest, answer, facts, stream};
 use crate::api::Api;
 use crate::body::OptionalJsonBody;
-use crate::jobs::{JobView, last_event_id, sse, wants_stream};
+use crate::jobs::{JobView, last_event_id, wants_stream};
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::reply;
@@ -25,7 +25,7 @@ const PAGE_MAX: usize = 100;
 /// Tells how far a job is: at once, as soon as it has ended (`?wait=`), or as a stream of its events.
 pub(super) async fn status(
     api: &Arc<Api>,
-    recipe: &Recipe,
+    recipe: &Arc<Recipe>,
     path: BTreeMap<String, String>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -39,9 +39,13 @@ pub(super) async fn status(
             Some(seen) => seen,
             None => query.get("after", "the number of an event")?.unwrap_or(0),
         };
-        job(api, recipe, &guest, id, None).await?;
+        let followed = job(api, recipe, &guest, id, None).await?;
+        if seen > 0 && followed.life.state.is_final() && seen >= followed.life.last_seq {
+            // What makes a browser's EventSource stop asking: it has seen everything there will ever be.
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
         let reader = api.engine.follow(id, guest.sees.as_ref(), seen).await?.ok_or_else(ApiError::no_such_job)?;
-        return Ok(sse::stream(api, reader));
+        return Ok(stream::stream(api, recipe, guest, id, reader));
     }
     let job = job(api, recipe, &guest, id, query.wait()?).await?;
     page(api, recipe, PageKind::Status, &job).await
@@ -120,6 +124,14 @@ async fn job(
     let job = api.job(id, guest.sees.as_ref(), wait).await?;
     let is_its = |job: &Job| job.spec.labels.get(RECIPE) == Some(&recipe.name);
     job.filter(is_its).ok_or_else(ApiError::no_such_job)
+}
+
+/// What the status page says, for the end of a stream; nothing if the job is no more.
+pub(super) async fn told(api: &Api, recipe: &Recipe, guest: &Guest, id: JobId) -> Option<String> {
+    let job = api.engine.get(id, guest.sees.as_ref()).await.ok()??;
+    let page = recipe.pages.get(&PageKind::Status)?;
+    let Some(body) = &page.answer.body else { return serde_json::to_string(&JobView::new(&job, &api.engine)).ok() };
+    body.render_json(&scope(api, &job).await.ok()?).ok()
 }
 
 async fn page(api: &Api, recipe: &Recipe, kind: PageKind, job: &Job) -> Result<Response, ApiError> {
