@@ -107,7 +107,6 @@ struct Server {
     files: JobFiles,
     /// The files that tenants upload.
     blobs: Blobs,
-    book: Book,
     shelf: Shelf,
     upstreams: Upstreams,
     address: SocketAddr,
@@ -144,11 +143,9 @@ impl Server {
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
         let upstreams = open_upstreams(&loaded.config, &hub)?;
-        let book = Book::default();
-        let (engine, files, blobs) = start_engine(&loaded.config, &opened, hub, &upstreams, &book).await?;
-        let shelf = Shelf::open(&book, &loaded.config.recipes.paths, &opened.directory, engine.registry())?;
+        let (engine, files, blobs, shelf) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, blobs, book, shelf, upstreams, address, tls, keyless }, listener))
+        Ok((Self { loaded, opened, engine, files, blobs, shelf, upstreams, address, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
@@ -158,7 +155,7 @@ impl Server {
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
         let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs, egress(&self.loaded.config)));
-        let recipes = Some(self.book.clone());
+        let recipes = Some(self.shelf.book.clone());
         let settings =
             Arc::new(raincheck_api::ApiSettings { files, tls, doors, recipes, ..limits.of_api(self.keyless) });
         let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
@@ -191,8 +188,7 @@ async fn start_engine(
     opened: &Kept,
     hub: Arc<Hub>,
     upstreams: &Upstreams,
-    book: &Book,
-) -> Result<(Engine, JobFiles, Blobs), Failure> {
+) -> Result<(Engine, JobFiles, Blobs, Shelf), Failure> {
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
     };
@@ -204,13 +200,15 @@ async fn start_engine(
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
     let blobs = Blobs::open(opened.directory.join(UPLOADS)).map_err(unusable)?;
     let bundled = with_models(bundled, upstreams, &blobs).map_err(unusable)?;
-    let recipes = Recipes::new(book.clone(), bundled.clone(), Arc::new(SystemClock));
-    let bundled = bundled.with(recipes);
+    // Before the engine is: the first thing it does may be to go on with a recipe.
+    let book = Book::default();
+    let shelf = Shelf::open(&book, &config.recipes.paths, &opened.directory, &bundled)?;
+    let bundled = bundled.clone().with(Recipes::new(book, bundled, Arc::new(SystemClock)));
     let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
     let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
     let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
     let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
-    Ok((engine.await.map_err(cannot)?, files, blobs))
+    Ok((engine.await.map_err(cannot)?, files, blobs, shelf))
 }
 
 /// Where outgoing connections may go.

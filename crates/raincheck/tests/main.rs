@@ -9,6 +9,7 @@ mod help;
 mod jobs;
 mod keys;
 mod proof;
+mod recipes;
 mod sdk;
 mod simulate;
 mod start;

@@ -19,7 +19,7 @@ const VERSIONS_MAX: usize = 1_000;
 
 /// The recipes of a server, and where they come from.
 pub(super) struct Shelf {
-    book: Book,
+    pub(super) book: Book,
     paths: Vec<PathBuf>,
     versions: PathBuf,
     /// What steps can be, and the JSON Schema of what each is given.
@@ -33,10 +33,8 @@ impl Shelf {
     /// Everything that is wrong with them, or if a version cannot be kept.
     pub(super) fn open(book: &Book, paths: &[PathBuf], data: &Path, registry: &Registry) -> Result<Self, Failure> {
         let (book, paths, versions) = (book.clone(), paths.to_vec(), data.join(VERSIONS));
-        let own = |about: &&About| registry.get(&about.kind).is_some_and(|(_, handler)| handler.is_some());
-        let steps = registry.kinds().filter(own).filter(|about| about.kind.as_str() != "recipe");
-        let kinds =
-            steps.map(|about| (about.kind.to_string(), about.input_schema.parse().unwrap_or_default())).collect();
+        let schema = |about: &About| (about.kind.to_string(), about.input_schema.parse().unwrap_or_default());
+        let kinds = registry.kinds().map(schema).collect();
         let shelf = Self { book, paths, versions, kinds };
         shelf.read()?;
         shelf.remember().map_err(|error| shelf.unkept(&error))?;
