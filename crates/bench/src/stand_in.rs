@@ -32,7 +32,7 @@ pub(crate) fn serve(args: &[&str]) -> Fallible<()> {
 
 async fn run(directory: &Path, uncommitted: bool) -> Fallible<()> {
     const ROOMY: usize = 100_000_000;
-    let limits = Limits { waiting_per_tenant: ROOMY, waiting: ROOMY, idempotency_keys: ROOMY };
+    let limits = Limits { waiting_per_tenant: ROOMY, waiting: ROOMY, idempotency_keys: ROOMY, ..Limits::default() };
     let hub = Hub::new();
     let options = Options { limits, uncommitted, ..Options::new(directory) };
     let store = Arc::new(SqliteStore::open(options, Arc::clone(&hub) as _).await?);

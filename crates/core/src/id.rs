@@ -69,6 +69,20 @@ impl JobId {
         self.0.hyphenated().to_string()
     }
 
+    /// The id without its prefix.
+    pub(crate) fn digits(&self) -> impl fmt::Display {
+        self.0.simple()
+    }
+
+    /// Reads what [`JobId::digits`] gives, with or without hyphens.
+    pub(crate) fn from_digits(text: &str) -> Result<Self, IdError> {
+        let uuid = Uuid::try_parse(text).map_err(|_| IdError)?;
+        if uuid.get_version_num() != 7 || uuid.get_variant() != uuid::Variant::RFC4122 {
+            return Err(IdError);
+        }
+        Ok(Self(uuid))
+    }
+
     /// The random part, 62 bits.
     #[must_use]
     pub fn random(&self) -> u64 {
@@ -88,9 +102,9 @@ impl fmt::Debug for JobId {
     }
 }
 
-/// Text that is not a job id.
+/// Text that is no id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("expected a job id: job_ followed by 32 hexadecimal digits")]
+#[error("expected an id: a word such as job_ followed by 32 hexadecimal digits")]
 pub struct IdError;
 
 impl FromStr for JobId {
@@ -98,11 +112,7 @@ impl FromStr for JobId {
 
     /// Reads `job_` and a UUIDv7, with or without hyphens.
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let uuid = Uuid::try_parse(text.strip_prefix(PREFIX).ok_or(IdError)?).map_err(|_| IdError)?;
-        if uuid.get_version_num() != 7 || uuid.get_variant() != uuid::Variant::RFC4122 {
-            return Err(IdError);
-        }
-        Ok(Self(uuid))
+        Self::from_digits(text.strip_prefix(PREFIX).ok_or(IdError)?)
     }
 }
 

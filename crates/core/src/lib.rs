@@ -12,6 +12,7 @@
 //! ```
 
 mod concurrency_key;
+mod conversation;
 mod decide;
 mod event;
 mod fair;
@@ -33,6 +34,7 @@ mod time;
 mod webhook;
 
 pub use concurrency_key::{CONCURRENCY_KEY_LENGTH_MAX, ConcurrencyKey, ConcurrencyKeyError};
+pub use conversation::{Conversation, ConversationId, Message, MessageId, MessageState, Role, Summary, Turn};
 pub use decide::{
     Command, DEADLINE_GRACE, Decision, EVENTS_MAX, Ending, LEASE_LOSSES_MAX, Refusal, Retry, STEPS_MAX, completes,
     decide,

@@ -136,6 +136,8 @@ catalogue! {
     QUOTA_REACHED = "quota-reached", Throttled, "Too many jobs are waiting";
     /// One address comes too often.
     RATE_LIMITED = "rate-limited", Throttled, "Too many requests";
+    /// The conversation, or the tenant's number of them, is as large as it may be.
+    CONVERSATION_LIMIT = "conversation-limit", Conflict, "The limit of conversations is reached";
     /// More is being asked than can be made durable.
     OVERLOADED = "overloaded", Unavailable, "The server has too much to do";
     /// The server is about to stop.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backoff, ConcurrencyKey, JobId, Kind, Lane, Priority, QueueName, Tenant, Time, Webhook};
+use crate::{Backoff, ConcurrencyKey, JobId, Kind, Lane, Priority, QueueName, Tenant, Time, Turn, Webhook};
 
 /// How long a finished job stays readable unless told otherwise: 7 days.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -53,12 +53,21 @@ pub struct Spec {
     /// The job that asked for this one when it completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<JobId>,
+    /// The turn of a conversation that it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Who is told of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
 }
 
 impl Spec {
+    /// It gives this turn, one after the other with the others of the conversation.
+    pub fn take_turn(&mut self, turn: Turn) {
+        self.concurrency_key = Some(turn.conversation.concurrency_key());
+        self.turn = Some(turn);
+    }
+
     /// The part that [`crate::decide`] looks at.
     #[must_use]
     pub fn rules(&self) -> Rules {

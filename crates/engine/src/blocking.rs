@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::{About, Context, Failure, Handler, Stop, Submission};
+use crate::{About, Context, ConversationView, Failure, Handler, Stop, Submission};
 
 /// How many inputs of one kind are checked at once; more wait for their turn.
 pub const CHECKS_MAX: usize = 16;
@@ -95,6 +95,22 @@ impl BlockingContext {
     /// As of [`Context::follow_up`].
     pub fn follow_up(&self, submission: Submission) -> Result<(), Failure> {
         self.runtime.block_on(self.context.follow_up(submission))
+    }
+
+    /// The conversation that the job has a turn of; see [`Context::conversation`].
+    ///
+    /// # Errors
+    /// As of [`Context::conversation`].
+    pub fn conversation(&self) -> Result<Option<ConversationView>, Failure> {
+        self.runtime.block_on(self.context.conversation())
+    }
+
+    /// Says what the answer of the job's turn is; see [`Context::reply`].
+    ///
+    /// # Errors
+    /// As of [`Context::reply`].
+    pub fn reply(&self, content: Json) -> Result<(), Failure> {
+        self.context.reply(content)
     }
 
     /// Adds a piece of output to the job's log; see [`Context::emit`]. Blocks while too much is not yet recorded.

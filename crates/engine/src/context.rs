@@ -10,7 +10,7 @@ use crate::recorder::Recorder;
 use crate::running::Running;
 use crate::{Engine, Failure, Submission};
 
-/// How many bytes of input the follow-up jobs of one attempt may have in all: 4 MiB.
+/// How many bytes the follow-up jobs of one attempt may have in all, counted by their inputs and messages: 4 MiB.
 pub const FOLLOW_UP_BYTES_MAX: usize = 4 << 20;
 
 /// Why a running attempt is asked to stop.
@@ -31,8 +31,8 @@ pub enum Stop {
 /// What a handler has to do with the job it runs.
 #[derive(Clone)]
 pub struct Context {
-    running: Arc<Running>,
-    engine: Engine,
+    pub(crate) running: Arc<Running>,
+    pub(crate) engine: Engine,
     /// The part of the job that this is for; the whole if none.
     part: Option<Part>,
 }

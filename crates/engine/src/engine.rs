@@ -134,8 +134,7 @@ impl Engine {
                     Err(error) => return Err((number, error.into())),
                 },
             };
-            let random = parts.chance.bits();
-            jobs.push(NewJob { spec, input: submission.input, random, idempotency: submission.idempotency });
+            jobs.push(self.with_chance(spec, submission));
         }
         let kinds: Vec<Kind> = jobs.iter().map(|job| job.spec.kind.clone()).collect();
         let acceptances = parts.store.accept(jobs, now).await.map_err(|error| (0, error.into()))?;
@@ -163,8 +162,13 @@ impl Engine {
     ) -> Result<NewJob, Problem> {
         let mut spec = self.check(&submission, self.0.clock.now()).await?;
         change(Arc::make_mut(&mut spec));
-        let Submission { input, idempotency, .. } = submission;
-        Ok(NewJob { spec, input, random: self.0.chance.bits(), idempotency })
+        Ok(self.with_chance(spec, submission))
+    }
+
+    fn with_chance(&self, spec: Arc<Spec>, submission: Submission) -> NewJob {
+        let Submission { input, idempotency, turn, .. } = submission;
+        let chance = &self.0.chance;
+        NewJob { spec, input, random: chance.bits(), idempotency, turn: turn.map(|turn| turn.new_turn(chance)) }
     }
 
     /// A wish that cannot be granted now may have been granted before: its deadline has passed since, or its input is gone.
@@ -191,6 +195,7 @@ impl Engine {
             Acceptance::QuotaReached { waiting, limit } => {
                 Err(SubmitError::Quota { waiting, limit, retry_after: self.retry_after(kind, 1) })
             }
+            Acceptance::NoTurn(refusal) => Err(SubmitError::Refused(refusal.problem())),
             Acceptance::KeysExhausted => Err(SubmitError::Store(StoreError::OVERLOADED)),
         }
     }
@@ -264,7 +269,7 @@ impl Engine {
     /// such job for the tenant. Asked again under the same key, gives the same new job.
     ///
     /// # Errors
-    /// If it has not ended, or the new job is refused.
+    /// If it has not ended, was a turn of a conversation, or the new job is refused.
     pub async fn retry(
         &self,
         job: JobId,
@@ -275,6 +280,10 @@ impl Engine {
         if !old.life.state.is_final() {
             let detail = format!("the job is {}; cancel it first, or wait for its end", old.life.state);
             return Err(SubmitError::Refused(Problem::new(ProblemType::JOB_NOT_FINISHED, detail)));
+        }
+        if old.spec.turn.is_some() {
+            let detail = "the job answered in a conversation, which goes on from there; say the message there again";
+            return Err(SubmitError::Refused(Problem::new(ProblemType::INVALID_REQUEST, detail)));
         }
         let Some(input) = self.0.store.input(job).await? else { return self.retried(tenant, idempotency).await };
         let spec = &old.spec;
@@ -294,6 +303,7 @@ impl Engine {
             idempotency,
             retry_of: Some(job),
             webhook: spec.webhook.clone(),
+            turn: None,
         };
         let submitted = self.submit(vec![submission]).await.map_err(|(_, error)| error)?;
         submitted.into_iter().next().transpose()

@@ -18,6 +18,7 @@ mod blocking;
 mod chance;
 mod clock;
 mod context;
+mod conversation;
 mod deliver;
 mod dispatcher;
 mod engine;
@@ -42,6 +43,7 @@ pub use blocking::{Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, C
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock};
 pub use context::{Context, FOLLOW_UP_BYTES_MAX, Stop};
+pub use conversation::{ConversationView, MESSAGES_BEFORE, MESSAGES_READ_MAX, TurnWish, check_content, check_metadata};
 pub use deliver::{Notifier, SECRET_OVERLAP, Undelivered};
 pub use engine::Engine;
 pub use handler::{About, Failure, Handler, Registry};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use raincheck_core::{Fence, Job, JobId, JobKey, Json, Note, StepRecord, Time};
-use raincheck_store::{Besides, FOLLOW_UPS_MAX, NewJob};
+use raincheck_store::{Besides, FOLLOW_UPS_MAX, NewJob, NewSummary, SUMMARIES_MAX};
 use tokio_util::sync::CancellationToken;
 
 use crate::Stop;
@@ -28,8 +28,8 @@ pub(crate) struct Running {
     pub(crate) recorded: tokio::sync::Notify,
     /// Until it is at the gate of its lane.
     approach: Mutex<Option<Approach>>,
-    /// The jobs that it asked for.
-    follow_ups: Mutex<Vec<NewJob>>,
+    /// What it leaves besides its result, if it completes.
+    besides: Mutex<Besides>,
     stop: OnceLock<Stop>,
     stopping: CancellationToken,
 }
@@ -45,7 +45,7 @@ impl Running {
             recording: Arc::default(),
             recorded: tokio::sync::Notify::new(),
             approach: Mutex::new(approach),
-            follow_ups: Mutex::default(),
+            besides: Mutex::default(),
             stop: OnceLock::new(),
             stopping: CancellationToken::new(),
         }
@@ -95,8 +95,8 @@ impl Running {
 
     /// Keeps a job that it asks for, until it ends; `false` if that would be too many or too much.
     pub(crate) fn follow_up(&self, new: NewJob) -> bool {
-        let mut follow_ups = self.follow_ups.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: usize = follow_ups.iter().chain([&new]).map(|new| new.input.as_str().len()).sum();
+        let follow_ups = &mut self.lock_besides().follow_ups;
+        let bytes: usize = follow_ups.iter().chain([&new]).map(NewJob::bytes).sum();
         let fits = follow_ups.len() < FOLLOW_UPS_MAX && bytes <= FOLLOW_UP_BYTES_MAX;
         if fits {
             follow_ups.push(new);
@@ -104,14 +104,33 @@ impl Running {
         fits
     }
 
+    /// Keeps what it answers.
+    pub(crate) fn reply(&self, content: Json) {
+        self.lock_besides().reply = Some(content);
+    }
+
+    /// Keeps a summary; `false` if that would be too many.
+    pub(crate) fn summarize(&self, new: NewSummary) -> bool {
+        let summaries = &mut self.lock_besides().summaries;
+        let fits = summaries.len() < SUMMARIES_MAX;
+        if fits {
+            summaries.push(new);
+        }
+        fits
+    }
+
     /// What it leaves besides its result, as of now.
     pub(crate) fn besides(&self, now: Time) -> Besides {
-        let mut follow_ups = std::mem::take(&mut *self.follow_ups.lock().unwrap_or_else(PoisonError::into_inner));
-        for new in &mut follow_ups {
+        let mut besides = std::mem::take(&mut *self.lock_besides());
+        for new in &mut besides.follow_ups {
             let spec = Arc::make_mut(&mut new.spec);
             (spec.created_at, spec.run_at) = (now, spec.run_at.max(now));
         }
-        Besides { follow_ups }
+        besides
+    }
+
+    fn lock_besides(&self) -> MutexGuard<'_, Besides> {
+        self.besides.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn steps(&self) -> MutexGuard<'_, Vec<StepRecord>> {

@@ -6,7 +6,7 @@ use raincheck_core::{
 };
 use raincheck_store::{Idempotency, StoreError};
 
-use crate::About;
+use crate::{About, TurnWish};
 
 /// The most attempts that a job may ask for.
 const MAX_ATTEMPTS_MAX: u32 = 100;
@@ -49,6 +49,9 @@ pub struct Submission {
     pub retry_of: Option<JobId>,
     /// Who is told of it.
     pub webhook: Option<Webhook>,
+    /// What the user says in a conversation, if the job is to answer it. The turns of a conversation come one after the other,
+    /// so that there can be no other concurrency key.
+    pub turn: Option<TurnWish>,
 }
 
 impl Submission {
@@ -71,6 +74,7 @@ impl Submission {
             idempotency: None,
             retry_of: None,
             webhook: None,
+            turn: None,
         }
     }
 
@@ -96,6 +100,13 @@ impl Submission {
             let detail = "a job with a webhook is kept for at least an hour, so that there is time to tell it";
             return Err(invalid("/retention", detail));
         }
+        if let Some(turn) = &self.turn {
+            turn.check()?;
+            if self.concurrency_key.is_some() {
+                let detail = "the turns of a conversation have a concurrency key of their own; leave this out";
+                return Err(invalid("/concurrency_key", detail));
+            }
+        }
         let run_at = self.run_at.unwrap_or(now).max(now);
         if run_at > now.after(DURATION_MAX) {
             return Err(invalid("/run_at", "run_at must be within 366 days"));
@@ -120,6 +131,7 @@ impl Submission {
             lane: None,
             retry_of: self.retry_of,
             parent: None,
+            turn: None,
             webhook: self.webhook.clone(),
         })
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use raincheck_core::{Event, EventBody, JobId, Life, Line, Outcome, Rules, WorkerId};
+use raincheck_core::{Event, EventBody, JobId, Life, Line, Outcome, Rules, Turn, WorkerId};
 
 use crate::fault::Fault;
 use crate::names::Numbers;
@@ -20,6 +20,8 @@ pub(crate) struct Hot {
     pub(crate) progress_seq: u64,
     /// Who ran the first attempt.
     pub(crate) first_worker: Option<WorkerId>,
+    /// The turn of a conversation that it gives.
+    pub(crate) turn: Option<Box<Turn>>,
 }
 
 impl Hot {
@@ -39,6 +41,7 @@ impl Hot {
             life,
             progress_seq: stored.progress_seq,
             first_worker: stored.first_worker,
+            turn: request.turn.clone(),
         })
     }
 
@@ -51,6 +54,7 @@ impl Hot {
             life,
             progress_seq: self.progress_seq,
             first_worker: self.first_worker.clone(),
+            turn: self.turn.clone(),
         };
         for event in events {
             match &event.body {

@@ -1,5 +1,5 @@
 use raincheck_core::{JobKey, State, Time};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::fault::Fault;
 use crate::hot::Hot;
@@ -18,10 +18,11 @@ pub(crate) fn names(connection: &Connection, numbers: &mut Numbers) -> Result<()
     Ok(())
 }
 
-/// The newest job of all.
+/// The newest key of jobs and conversations.
 pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<Option<JobKey>> {
-    let sql = "SELECT key FROM accepted ORDER BY key DESC LIMIT 1";
-    connection.query_row(sql, [], |row| column::key(row, 0)).optional()
+    let sql =
+        "SELECT max(ifnull((SELECT max(key) FROM accepted), -1), ifnull((SELECT max(key) FROM conversation), -1))";
+    connection.query_row(sql, [], |row| row.get(0)).map(JobKey::from_i64)
 }
 
 /// Reads everything else that the writer keeps in memory.

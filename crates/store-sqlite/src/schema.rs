@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_webhook.sql"),
     include_str!("migrations/0004_concurrency_key.sql"),
     include_str!("migrations/0005_parent.sql"),
+    include_str!("migrations/0006_conversation.sql"),
 ];
 
 /// The version of the schema that this program reads and writes.

@@ -107,6 +107,7 @@ impl Server<'_> {
             numbers,
             limits: self.options.limits,
             uncommitted: self.options.uncommitted,
+            reply: None,
             changes: Vec::new(),
         };
         Ok((writer, checkpointer, readers))

@@ -3,14 +3,17 @@
 pub(crate) mod accepted;
 pub(crate) mod api_key;
 pub(crate) mod column;
+pub(crate) mod conversation;
 pub(crate) mod delivery;
 pub(crate) mod event;
 pub(crate) mod finished;
 pub(crate) mod idempotency;
 pub(crate) mod life;
 pub(crate) mod live;
+pub(crate) mod message;
 pub(crate) mod name;
 pub(crate) mod paused;
+pub(crate) mod summary;
 pub(crate) mod webhook_secret;
 
 use rusqlite::Connection;

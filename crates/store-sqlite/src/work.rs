@@ -5,6 +5,7 @@ pub(crate) mod admin;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod claim;
+pub(crate) mod conversation;
 pub(crate) mod delete;
 pub(crate) mod delivery;
 pub(crate) mod sweep;

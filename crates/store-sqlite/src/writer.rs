@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use raincheck_core::{Command, Decision, Event, JobId, JobKey, Life, Line, Refusal, Spec, Tenant, Time, decide};
+use raincheck_core::{Command, Decision, Event, JobId, JobKey, Json, Life, Line, Refusal, Spec, Tenant, Time, decide};
 use raincheck_store::{Change, Limits};
 
 use crate::fault::Fault;
@@ -20,6 +20,8 @@ pub(crate) struct Writer<'c> {
     pub(crate) uncommitted: bool,
     /// What the observer will be told once it is committed.
     pub(crate) changes: Vec<Change>,
+    /// What the attempt that is just being ended answers, if it has a turn and says it.
+    pub(crate) reply: Option<Json>,
 }
 
 impl Writer<'_> {
@@ -58,7 +60,7 @@ impl Writer<'_> {
                 let after = before.after(life.clone(), &events);
                 hot::write(&mut self.tables, before, &after, &events)?;
                 let (place, started_at) = (Place::of(before), before.life.started_at);
-                self.settle(place, started_at, after, events, now);
+                self.settle(place, started_at, after, events, now)?;
                 Ok(Ok(life))
             }
             Err(refusal) => Ok(Err(refusal)),
@@ -77,12 +79,21 @@ impl Writer<'_> {
     pub(crate) fn change(&mut self, before: &Hot, life: Life, events: Vec<Event>, now: Time) -> Result<(), Fault> {
         let after = before.after(life, &events);
         hot::write(&mut self.tables, before, &after, &events)?;
-        self.settle(Place::of(before), before.life.started_at, after, events, now);
-        Ok(())
+        self.settle(Place::of(before), before.life.started_at, after, events, now)
     }
 
-    fn settle(&mut self, from: Place, started_at: Option<Time>, after: Hot, events: Vec<Event>, now: Time) {
+    fn settle(
+        &mut self,
+        from: Place,
+        started_at: Option<Time>,
+        after: Hot,
+        events: Vec<Event>,
+        now: Time,
+    ) -> Result<(), Fault> {
         let (id, ended) = (after.id, after.life.state.is_final());
+        if let (true, Some(turn)) = (ended, &after.turn) {
+            self.end_turn(turn, &events, now)?;
+        }
         if let (true, Some(started_at)) = (ended, started_at) {
             self.memory.ready().observe(&after.line, now.since(started_at));
         }
@@ -90,6 +101,7 @@ impl Writer<'_> {
         let is_turn_over = ended && after.line.concurrency_key.is_some();
         self.changes.extend(events.into_iter().map(|event| Change { job: id, event, is_told, is_turn_over }));
         self.memory.stand(id.key(), from, Standing::from(after), now);
+        Ok(())
     }
 
     /// Whether there is such a job, for this tenant.

@@ -23,12 +23,13 @@ fn job(name: &str) -> NewJob {
         backoff: Backoff { base_ms: 1_000, cap_ms: 8_000 },
         retention_ms: 3_600_000,
         retry_of: None,
+        turn: None,
         parent: None,
         concurrency_key: None,
         webhook: None,
         lane: None,
     };
-    NewJob { spec: Arc::new(spec), input: Json::default(), random: 1, idempotency: None }
+    NewJob { spec: Arc::new(spec), input: Json::default(), random: 1, idempotency: None, turn: None }
 }
 
 fn is_new(answer: &Result<Vec<Acceptance>, StoreError>) -> bool {

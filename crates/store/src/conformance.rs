@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod cancel;
 pub mod chain;
 pub mod claim;
+pub mod conversation;
 pub mod delivery;
 pub mod differential;
 pub mod follow_up;
@@ -85,6 +86,23 @@ macro_rules! conformance {
                 so_many_follow_ups_are_taken,
                 a_follow_up_may_share_its_parents_key,
                 follow_ups_are_there_again_after_a_restart,
+            }
+            conversation {
+                a_turn_is_stored_with_its_job,
+                a_turn_may_begin_its_conversation,
+                a_repeated_turn_is_stored_once,
+                a_turn_of_an_unknown_or_foreign_conversation_is_refused,
+                conversations_have_limits,
+                turns_of_a_conversation_come_one_after_the_other,
+                an_answer_is_settled_with_the_end_of_its_job,
+                a_stale_attempt_settles_no_answer,
+                a_deleted_conversation_stays_deleted,
+                messages_outlive_their_jobs,
+                a_summary_is_kept_once,
+                messages_are_read_page_by_page,
+                a_page_of_messages_is_bounded,
+                conversations_are_listed_page_by_page,
+                conversations_are_there_again_after_a_restart,
             }
             attempt {
                 a_stale_token_changes_nothing,

@@ -9,6 +9,7 @@ use raincheck_core::{
 };
 
 use crate::{ApiKey, Delivery, DeliveryRequest, DueDeliveries, StoreError, Tried, WebhookSecrets};
+use crate::{ConversationRefusal, Conversations, NewSummary, NewTurn};
 
 /// How long an idempotency key is remembered at least, whether or not its job has ended.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -18,7 +19,7 @@ pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Calls take batches, and answer each entry in order. Wherever a tenant is asked for, `Some` hides the jobs of all other
 /// tenants as if they did not exist, and `None` shows every job.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Conversations + Send + Sync + 'static {
     /// Accepts jobs: mints their ids and starts their logs with an `accepted` event.
     ///
     /// An entry whose idempotency key is known gives the job that the key stands for instead of a new one. Entries of one
@@ -151,11 +152,21 @@ pub struct Limits {
     pub waiting: usize,
     /// Idempotency keys remembered at once. Each takes about 100 bytes of memory.
     pub idempotency_keys: usize,
+    /// Conversations of one tenant.
+    pub conversations_per_tenant: usize,
+    /// Messages of one conversation.
+    pub messages_per_conversation: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { waiting_per_tenant: 1_000_000, waiting: 10_000_000, idempotency_keys: 5_000_000 }
+        Self {
+            waiting_per_tenant: 1_000_000,
+            waiting: 10_000_000,
+            idempotency_keys: 5_000_000,
+            conversations_per_tenant: 1_000_000,
+            messages_per_conversation: 10_000,
+        }
     }
 }
 
@@ -170,6 +181,20 @@ pub struct NewJob {
     pub random: u64,
     /// The caller's own name for the request.
     pub idempotency: Option<Idempotency>,
+    /// What the user says, if the job is to answer it. The store stores message and answer with the job, and gives the job
+    /// [`Spec::turn`] and the concurrency key of the conversation.
+    pub turn: Option<NewTurn>,
+}
+
+impl NewJob {
+    /// About how many bytes it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let turn = |turn: &NewTurn| {
+            128 + turn.content.as_str().len() + turn.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len())
+        };
+        512 + self.input.as_str().len() + self.turn.as_ref().map_or(0, turn)
+    }
 }
 
 /// A caller's own name for a request, by which a repeated one is recognised.
@@ -199,6 +224,8 @@ pub enum Acceptance {
     },
     /// As many idempotency keys are remembered as may be.
     KeysExhausted,
+    /// The turn cannot be taken.
+    NoTurn(ConversationRefusal),
 }
 
 /// A worker that can run more jobs.
@@ -294,13 +321,20 @@ pub struct Besides {
     /// became of it: one that cannot be accepted (a quota is reached, its idempotency key stands for another request) is
     /// dropped, and never keeps the job from completing.
     pub follow_ups: Vec<NewJob>,
+    /// What a job with a turn answers; its result if left out.
+    pub reply: Option<Json>,
+    /// Summaries of conversations, up to [`SUMMARIES_MAX`]. One of a conversation that is no more, or of messages that are not
+    /// there, is dropped.
+    pub summaries: Vec<NewSummary>,
 }
 
 impl Besides {
     /// About how many bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.follow_ups.iter().map(|new| 512 + new.input.as_str().len()).sum()
+        let follow_ups: usize = self.follow_ups.iter().map(NewJob::bytes).sum();
+        let summaries: usize = self.summaries.iter().map(|new| 128 + new.content.as_str().len()).sum();
+        follow_ups + summaries + self.reply.as_ref().map_or(0, |reply| reply.as_str().len())
     }
 }
 
@@ -320,6 +354,10 @@ pub fn followed_up(kind: Kind, accepted: &Result<Acceptance, StoreError>) -> Fol
         }
         Ok(Acceptance::KeysExhausted) => {
             (ProblemType::OVERLOADED, "as many idempotency keys were remembered as may be".to_owned())
+        }
+        Ok(Acceptance::NoTurn(refusal)) => {
+            let Problem { detail, .. } = refusal.problem();
+            (refusal.problem_type(), detail)
         }
         Err(error) => (ProblemType::OVERLOADED, error.to_string()),
     };

@@ -12,6 +12,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod conversation;
 mod delivery;
 mod error;
 mod idempotency;
@@ -23,6 +24,10 @@ pub use contract::{
     Acceptance, Append, Beat, Beaten, Besides, Cancel, Cancelled, ClaimRequest, Claimed, Claims, FOLLOW_UPS_MAX,
     Filter, Finish, IDEMPOTENCY_WINDOW, Idempotency, Limits, ListPage, LogPage, NewJob, QueueStatus, Store, Swept,
     followed_up,
+};
+pub use conversation::{
+    CONVERSATION_DELETED, ConversationRefusal, Conversations, ConversationsPage, MESSAGE_BYTES_MAX, METADATA_BYTES_MAX,
+    MessagesPage, MessagesRead, NewConversation, NewMessage, NewSummary, NewTurn, Order, SUMMARIES_MAX,
 };
 pub use delivery::{
     DELIVERIES_LOOKED_AT, Delivery, DeliveryRequest, DeliveryState, Due, DueDeliveries, Then, Tried, UNHEARD,

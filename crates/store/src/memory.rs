@@ -1,3 +1,4 @@
+mod conversations;
 mod deliveries;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use raincheck_core::{
     ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, WorkerId, completes, decide,
 };
 
+use self::conversations::Kept;
 use self::deliveries::Deliveries;
 use crate::idempotency::IdempotencyIndex;
 use crate::{
@@ -40,6 +42,7 @@ struct Inner {
     keys: BTreeMap<String, ApiKey>,
     deliveries: Deliveries,
     webhook_secrets: BTreeMap<Tenant, WebhookSecrets>,
+    conversations: Kept,
     minter: Minter,
     closed: bool,
 }
@@ -86,6 +89,7 @@ impl MemoryStore {
             keys: BTreeMap::new(),
             deliveries: Deliveries::default(),
             webhook_secrets: BTreeMap::new(),
+            conversations: Kept::default(),
             minter: Minter::after(None),
             closed: false,
         };
@@ -124,12 +128,28 @@ impl Inner {
         now: Time,
         changes: &mut Vec<Change>,
     ) -> Result<Life, Refusal> {
+        self.command_with(key, id, command, None, now, changes)
+    }
+
+    /// As [`Inner::command`]; if it completes a job with a turn, `reply` is what that answers.
+    fn command_with(
+        &mut self,
+        key: JobKey,
+        id: Option<JobId>,
+        command: Command,
+        reply: Option<&Json>,
+        now: Time,
+        changes: &mut Vec<Change>,
+    ) -> Result<Life, Refusal> {
         let entry = self.jobs.get_mut(&key).filter(|entry| id.is_none_or(|id| id == entry.id));
         let Some(entry) = entry else { return Err(Refusal::LeaseLost) };
         let Decision { life, events } = decide(&entry.life, &entry.spec.rules(), command, now)?;
         let before = std::mem::replace(&mut entry.life, life.clone());
         if let Some(Event { body: EventBody::Finished(outcome), .. }) = events.last() {
             entry.outcome = Some(outcome.clone());
+            if let Some(turn) = &entry.spec.turn {
+                self.conversations.end(turn, outcome, reply, now);
+            }
         }
         let webhook = entry.spec.webhook.as_ref().filter(|webhook| life.state.is_final() && webhook.wants_end());
         if let Some(webhook) = webhook {
@@ -211,16 +231,26 @@ impl Inner {
         if self.ready.len() >= limits.waiting {
             return Acceptance::QuotaReached { waiting: self.ready.len(), limit: limits.waiting };
         }
+        if let Some(turn) = &new.turn
+            && let Some(refusal) = self.conversations.refused(turn, &new.spec.tenant, limits)
+        {
+            return Acceptance::NoTurn(refusal);
+        }
         let id = self.minter.mint(now, new.random);
+        let mut spec = new.spec;
+        if let Some(turn) = new.turn {
+            let turn = self.conversations.turn(turn, &spec.tenant, id, &mut self.minter, now);
+            Arc::make_mut(&mut spec).take_turn(turn);
+        }
         if let Some(idempotency) = new.idempotency {
             self.idempotency.insert(idempotency, id.key());
         }
-        let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(&new.spec)) };
+        let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(&spec)) };
         changes.push(Change { job: id, event: event.clone(), is_told: false, is_turn_over: false });
         let entry = Entry {
             id,
-            life: Life::accepted(&new.spec),
-            spec: new.spec,
+            life: Life::accepted(&spec),
+            spec,
             input: new.input,
             idempotency_key: new.idempotency.map(|idempotency| idempotency.key),
             outcome: None,
@@ -242,12 +272,17 @@ impl Inner {
         let Finish { job, fence, mut notes, ending, dice, besides } = finish;
         let running = self.find(job, None);
         if running.is_some_and(|entry| completes(&entry.life, fence, &ending)) {
-            for new in besides.follow_ups.into_iter().take(FOLLOW_UPS_MAX) {
+            for new in besides.follow_ups.iter().take(FOLLOW_UPS_MAX).cloned() {
                 let kind = new.spec.kind.clone();
                 notes.push(Note::FollowUp(followed_up(kind, &Ok(self.accept(new, limits, now, changes)))));
             }
         }
-        self.command(job.key(), Some(job), Command::Finish { fence, notes, ending, dice }, now, changes)
+        let command = Command::Finish { fence, notes, ending, dice };
+        let life = self.command_with(job.key(), Some(job), command, besides.reply.as_ref(), now, changes)?;
+        if let (State::Completed, Some(entry)) = (life.state, self.jobs.get(&job.key())) {
+            self.conversations.summarize(besides.summaries, &entry.spec.tenant, now);
+        }
+        Ok(life)
     }
 
     fn find(&self, job: JobId, tenant: Option<&Tenant>) -> Option<&Entry> {

@@ -98,6 +98,7 @@ impl JobRequest {
             idempotency,
             retry_of: None,
             webhook,
+            turn: None,
         })
     }
 

@@ -70,7 +70,7 @@ pub(crate) fn job(template: &Spec, input: &Json, number: u64) -> NewJob {
     let half = |seed: u64| u128::from(mix(number ^ seed));
     let key = half(0x51) << 64 | half(0x72);
     let idempotency = Some(Idempotency { key, fingerprint: half(0x93) << 64 | half(0xb4) });
-    NewJob { spec: Arc::new(spec), input: input.clone(), random: mix(number), idempotency }
+    NewJob { spec: Arc::new(spec), input: input.clone(), random: mix(number), idempotency, turn: None }
 }
 
 pub(crate) fn template() -> Spec {
@@ -89,6 +89,7 @@ pub(crate) fn template() -> Spec {
         backoff: Backoff::default(),
         retention_ms: 7 * 24 * 3_600_000,
         retry_of: None,
+        turn: None,
         parent: None,
         webhook: None,
         lane: None,
@@ -106,7 +107,12 @@ impl Subject for Jobs {
     type Claim = Claimed;
 
     async fn open(directory: &Path) -> Self {
-        let limits = Limits { waiting_per_tenant: usize::MAX, waiting: usize::MAX, idempotency_keys: usize::MAX };
+        let limits = Limits {
+            waiting_per_tenant: usize::MAX,
+            waiting: usize::MAX,
+            idempotency_keys: usize::MAX,
+            ..Limits::default()
+        };
         let options = Options { limits, ..Options::new(directory) };
         Self(SqliteStore::open(options, Arc::new(Silent)).await.expect("the store opens"))
     }

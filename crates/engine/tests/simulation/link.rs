@@ -3,11 +3,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raincheck_core::{Job, JobId, Json, Life, Place, QueueName, Refusal, State, StepRecord, Tenant, Time, WorkerId};
+use raincheck_core::{
+    Conversation, ConversationId, Job, JobId, JobKey, Json, Life, Message, Place, QueueName, Refusal, State,
+    StepRecord, Summary, Tenant, Time, WorkerId,
+};
 use raincheck_store::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, Delivery, DeliveryRequest,
-    DueDeliveries, Filter, Finish, Idempotency, ListPage, LogPage, MemoryStore, NewJob, QueueStatus, Store, StoreError,
-    Swept, Tried, WebhookSecrets,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, ClaimRequest, Claims, ConversationRefusal,
+    Conversations, ConversationsPage, Delivery, DeliveryRequest, DueDeliveries, Filter, Finish, Idempotency, ListPage,
+    LogPage, MemoryStore, MessagesPage, MessagesRead, NewConversation, NewJob, NewMessage, QueueStatus, Store,
+    StoreError, Swept, Tried, WebhookSecrets,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -116,6 +120,64 @@ impl Link {
         };
         self.travel().await;
         result
+    }
+}
+
+#[async_trait]
+impl Conversations for Link {
+    async fn create_conversation(
+        &self,
+        new: NewConversation,
+        now: Time,
+    ) -> Result<Result<Conversation, ConversationRefusal>, StoreError> {
+        self.pass(|| self.store.create_conversation(new.clone(), now)).await
+    }
+
+    async fn conversation(
+        &self,
+        id: ConversationId,
+        tenant: Option<&Tenant>,
+    ) -> Result<Option<Conversation>, StoreError> {
+        self.pass(|| self.store.conversation(id, tenant)).await
+    }
+
+    async fn conversations(
+        &self,
+        tenant: Option<&Tenant>,
+        before: Option<JobKey>,
+        max: usize,
+    ) -> Result<ConversationsPage, StoreError> {
+        self.pass(|| self.store.conversations(tenant, before, max)).await
+    }
+
+    async fn delete_conversation(
+        &self,
+        id: ConversationId,
+        tenant: Option<&Tenant>,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        self.pass(|| self.store.delete_conversation(id, tenant, now)).await
+    }
+
+    async fn append_message(
+        &self,
+        new: NewMessage,
+        now: Time,
+    ) -> Result<Result<Message, ConversationRefusal>, StoreError> {
+        self.pass(|| self.store.append_message(new.clone(), now)).await
+    }
+
+    async fn messages(&self, read: MessagesRead) -> Result<Option<MessagesPage>, StoreError> {
+        self.pass(|| self.store.messages(read.clone())).await
+    }
+
+    async fn summary(
+        &self,
+        id: ConversationId,
+        tenant: Option<&Tenant>,
+        up_to: u32,
+    ) -> Result<Option<Summary>, StoreError> {
+        self.pass(|| self.store.summary(id, tenant, up_to)).await
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let store::Limits { waiting_per_tenant, waiting, idempotency_keys } = store::Limits::default();
+        let store::Limits { waiting_per_tenant, waiting, idempotency_keys, .. } = store::Limits::default();
         let api = ApiSettings::default();
         Self {
             waiting_per_tenant,
@@ -71,6 +71,7 @@ impl Limits {
             waiting_per_tenant: self.waiting_per_tenant,
             waiting: self.waiting,
             idempotency_keys: self.idempotency_keys,
+            ..store::Limits::default()
         }
     }
 

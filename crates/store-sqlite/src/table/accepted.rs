@@ -1,4 +1,4 @@
-use raincheck_core::{Backoff, ConcurrencyKey, JobId, JobKey, Json, Rules, Spec, Time, Webhook};
+use raincheck_core::{Backoff, ConcurrencyKey, JobId, JobKey, Json, Rules, Spec, Time, Turn, Webhook};
 use raincheck_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
@@ -11,10 +11,10 @@ pub(crate) const COLUMNS: &str = "accepted.random, accepted.queue, accepted.kind
      accepted.created_at, accepted.accepted_at, accepted.run_at, accepted.max_attempts, accepted.timeout_ms, \
      accepted.backoff_base_ms, accepted.backoff_cap_ms, accepted.retention_ms, accepted.deadline, accepted.retry_of, \
      accepted.labels, accepted.lane, accepted.webhook, accepted.concurrency_key, \
-     accepted.parent";
+     accepted.parent, accepted.turn";
 
 /// How many columns these are.
-pub(crate) const WIDTH: usize = 20;
+pub(crate) const WIDTH: usize = 21;
 
 /// What was asked for, as a row holds it.
 #[derive(Clone, Debug)]
@@ -25,11 +25,12 @@ pub(crate) struct Request {
     pub(crate) accepted_at: Time,
     pub(crate) rules: Rules,
     pub(crate) concurrency_key: Option<ConcurrencyKey>,
+    pub(crate) turn: Option<Box<Turn>>,
     created_at: Time,
     run_at: Time,
     timeout_ms: u64,
-    retry_of: Option<String>,
-    parent: Option<String>,
+    retry_of: Option<Box<str>>,
+    parent: Option<Box<str>>,
     labels: Option<String>,
     webhook: Option<Webhook>,
 }
@@ -64,6 +65,7 @@ impl Request {
             labels: row.get(at + 15)?,
             webhook,
             concurrency_key: column::concurrency_key(row, at + 18)?,
+            turn: column::json_if_any(row, at + 20)?,
         })
     }
 
@@ -88,6 +90,7 @@ impl Request {
             retention_ms: self.rules.retention_ms,
             retry_of: self.retry_of.as_deref().map(str::parse).transpose().map_err(unreadable)?,
             parent: self.parent.as_deref().map(str::parse).transpose().map_err(unreadable)?,
+            turn: self.turn.as_deref().copied(),
             webhook: self.webhook.clone(),
         })
     }
@@ -142,7 +145,7 @@ impl<'c> Accepted<'c> {
         Ok(Self {
             insert: connection.prepare(
                 "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                 ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+                 ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
             )?,
             delete: connection.prepare("DELETE FROM accepted WHERE key = ?1")?,
             owner: connection.prepare("SELECT random, tenant FROM accepted WHERE key = ?1")?,
@@ -151,6 +154,7 @@ impl<'c> Accepted<'c> {
 
     pub(crate) fn insert(&mut self, new: &New<'_>) -> rusqlite::Result<()> {
         let New { id, line, spec, texts, input, accepted_at } = new;
+        let turn = spec.turn.as_ref().map(|turn| Json::from_value(turn).unwrap_or_default());
         let accepted_at = (*accepted_at != spec.created_at).then_some(accepted_at.as_millis());
         self.insert.execute(params![
             id.key().as_i64(),
@@ -175,6 +179,7 @@ impl<'c> Accepted<'c> {
             texts.webhook,
             spec.concurrency_key.as_ref().map(ConcurrencyKey::as_str),
             texts.parent,
+            turn.as_ref().map(Json::as_str),
         ])?;
         Ok(())
     }

@@ -1,7 +1,10 @@
-use raincheck_core::{ConcurrencyKey, JobKey, State, Time, WorkerId};
+use raincheck_core::{ConcurrencyKey, JobKey, Json, State, Time, WorkerId};
+use raincheck_store::StoreError;
 use rusqlite::Row;
 use rusqlite::types::Type;
 use serde::de::DeserializeOwned;
+
+use crate::fault::unreadable;
 
 /// A number that is never negative.
 pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -44,6 +47,11 @@ pub(crate) fn concurrency_key(row: &Row<'_>, column: usize) -> rusqlite::Result<
 pub(crate) fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r str> {
     let value = row.get_ref(column)?.as_str();
     value.map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// JSON text as it is, if there is any.
+pub(crate) fn json_text(text: Option<String>) -> Result<Option<Json>, StoreError> {
+    text.map(Json::from_text).transpose().map_err(unreadable)
 }
 
 /// What JSON text says, if there is any.

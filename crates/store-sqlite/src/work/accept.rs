@@ -70,7 +70,7 @@ impl Work for Accept {
     }
 
     fn bytes(&self) -> usize {
-        self.jobs.iter().map(|(job, _)| job.input.as_str().len() + 512).sum()
+        self.jobs.iter().map(|(job, _)| job.bytes()).sum()
     }
 }
 
@@ -84,8 +84,17 @@ impl Writer<'_> {
         if let Some(refused) = self.refused(new) {
             return Ok(Accepted::Settled(refused));
         }
+        if let Some(turn) = &new.turn
+            && let Some(refusal) = self.no_room_for_turn(turn, &new.spec.tenant)?
+        {
+            return Ok(Accepted::Settled(Acceptance::NoTurn(refusal)));
+        }
         let id = self.memory.minter.mint(now, new.random);
-        let spec = &new.spec;
+        let of_turn = match &new.turn {
+            Some(turn) => Some(Arc::new(self.take_turn(turn, &new.spec, id, now)?)),
+            None => None,
+        };
+        let spec = of_turn.as_ref().unwrap_or(&new.spec);
         let (ids, line) = self.line_of(spec)?;
         let life = Life::accepted(spec);
         if !self.uncommitted {

@@ -1,4 +1,4 @@
-use raincheck_core::{Command, Ending, FollowUp, Life, Note, Refusal, Time, completes};
+use raincheck_core::{Command, Ending, FollowUp, Life, Note, Refusal, State, Time, completes};
 use raincheck_store::{Append, Beat, Beaten, FOLLOW_UPS_MAX, Finish, NewJob, followed_up};
 
 use crate::fault::Fault;
@@ -83,12 +83,20 @@ impl Writer<'_> {
     fn finish(&mut self, finish: &Finish, now: Time) -> Result<Result<Life, Refusal>, Fault> {
         let Finish { job, fence, mut notes, ending, dice, besides } = finish.clone();
         let running = self.memory.running(job.key()).filter(|hot| hot.id == job);
+        let owner = running.filter(|_| !besides.summaries.is_empty()).map(|hot| hot.line.tenant.clone());
         if running.is_some_and(|hot| completes(&hot.life, fence, &ending)) {
             for new in besides.follow_ups.iter().take(FOLLOW_UPS_MAX) {
                 notes.push(Note::FollowUp(self.follow_up(new, now)?));
             }
         }
-        self.command(job, Command::Finish { fence, notes, ending, dice }, now)
+        self.reply = besides.reply;
+        let life = self.command(job, Command::Finish { fence, notes, ending, dice }, now);
+        self.reply = None;
+        let life = life?;
+        if let (Some(tenant), true) = (owner, life.as_ref().is_ok_and(|life| life.state == State::Completed)) {
+            self.summarize(&besides.summaries, &tenant, now)?;
+        }
+        Ok(life)
     }
 
     fn follow_up(&mut self, new: &NewJob, now: Time) -> Result<FollowUp, Fault> {

@@ -46,13 +46,14 @@ pub(crate) fn job(bytes: usize) -> NewJob {
         backoff: Backoff::default(),
         retention_ms: 3_600_000,
         retry_of: None,
+        turn: None,
         parent: None,
         concurrency_key: None,
         webhook: None,
         lane: None,
     };
     let input = Json::from(serde_json::json!("x".repeat(bytes)));
-    NewJob { spec: Arc::new(spec), input, random: 42, idempotency: None }
+    NewJob { spec: Arc::new(spec), input, random: 42, idempotency: None, turn: None }
 }
 
 pub(crate) async fn accept(store: &impl Store, count: usize) -> Result<Vec<Acceptance>, StoreError> {

@@ -43,6 +43,11 @@ async fn an_older_schema_is_brought_up_to_date_and_nothing_is_lost() {
     let Some(Acceptance::New(job)) = accept(&store, 1).await.unwrap().pop() else { panic!("not new") };
     drop(store);
     for old in [
+        "DROP TABLE conversation",
+        "DROP TABLE conversation_count",
+        "DROP TABLE message",
+        "DROP TABLE summary",
+        "ALTER TABLE accepted DROP COLUMN turn",
         "ALTER TABLE accepted DROP COLUMN parent",
         "ALTER TABLE live DROP COLUMN concurrency_key",
         "ALTER TABLE accepted DROP COLUMN concurrency_key",

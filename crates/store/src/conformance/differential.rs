@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::{
-    Dice, Ending, Fence, JobId, Note, Openings, Priority, Progress, Retry, Spec, StepRecord, Time, Want, Webhook,
-    WorkerId,
+    ConversationId, Dice, Ending, Fence, JobId, Note, Openings, Priority, Progress, Retry, Role, Spec, StepRecord,
+    Time, Want, Webhook, WorkerId,
 };
 use serde_json::json;
 
 use super::world::{START, input, problem, spec};
 use crate::{
-    Acceptance, Append, Beat, Besides, Cancel, ClaimRequest, DeliveryRequest, Due, Filter, Finish, Idempotency, NewJob,
-    Store, Then, Tried,
+    Acceptance, Append, Beat, Besides, Cancel, ClaimRequest, DeliveryRequest, Due, Filter, Finish, Idempotency,
+    MessagesRead, NewConversation, NewJob, NewMessage, NewSummary, NewTurn, Order, Store, Then, Tried,
 };
 
 /// A small generator of numbers (SplitMix64): chance that can be had again.
@@ -49,6 +49,7 @@ struct Run {
     chance: Chance,
     now: Time,
     jobs: Vec<JobId>,
+    conversations: Vec<ConversationId>,
     /// Every lease ever given, so that stale ones are tried as well.
     leases: Vec<(JobId, Fence)>,
     /// Every delivery ever taken.
@@ -69,6 +70,7 @@ pub async fn same_operations_same_logs(left: Arc<dyn Store>, right: Arc<dyn Stor
         chance,
         now: START,
         jobs: Vec::new(),
+        conversations: Vec::new(),
         leases: Vec::new(),
         taken: Vec::new(),
         endpoint: String::new(),
@@ -105,7 +107,7 @@ fn child(new: NewJob, parent: JobId) -> NewJob {
 impl Run {
     async fn step(&mut self) {
         self.now = self.now.after(Duration::from_millis(self.chance.below(400)));
-        match self.chance.below(22) {
+        match self.chance.below(26) {
             0..5 => self.accept().await,
             5..9 => self.claim().await,
             9..13 => self.finish().await,
@@ -116,6 +118,7 @@ impl Run {
             18 => self.delete().await,
             19 => self.deliver().await,
             20 => self.note_delivery().await,
+            21..24 => self.converse().await,
             _ => self.rest().await,
         }
     }
@@ -143,7 +146,9 @@ impl Run {
         let key = u128::from(chance.below(300));
         let idempotency =
             chance.one_in(2).then(|| Idempotency { key: key << 100 | key, fingerprint: u128::from(chance.below(2)) });
-        NewJob { spec: Arc::new(spec), input: input(chance.below(9)), random: chance.next(), idempotency }
+        let turn = self.chance.one_in(4).then(|| self.turn());
+        let chance = &mut self.chance;
+        NewJob { spec: Arc::new(spec), input: input(chance.below(9)), random: chance.next(), idempotency, turn }
     }
 
     async fn accept(&mut self) {
@@ -152,6 +157,7 @@ impl Run {
         for answer in both!(self, store => store.accept(batch.clone(), self.now)) {
             if let Acceptance::New(job) = answer {
                 self.jobs.push(job.id);
+                self.conversations.extend(job.spec.turn.map(|turn| turn.conversation));
             }
         }
     }
@@ -212,7 +218,9 @@ impl Run {
         let dice = Dice(u32::try_from(self.chance.below(1 << 32)).unwrap());
         let count = if self.chance.one_in(3) { self.chance.below(3) } else { 0 };
         let follow_ups = (0..count).map(|_| self.new_job()).map(|new| child(new, job)).collect();
-        let besides = Besides { follow_ups };
+        let reply = self.chance.one_in(2).then(|| input(self.chance.below(9)));
+        let summaries = self.summary().into_iter().collect();
+        let besides = Besides { follow_ups, reply, summaries };
         let finish = Finish { job, fence, notes: self.notes(), ending, dice, besides };
         both!(self, store => store.finish(vec![finish.clone()], self.now));
     }
@@ -279,6 +287,71 @@ impl Run {
         }
     }
 
+    fn conversation(&mut self) -> Option<ConversationId> {
+        let recent = self.conversations.len().saturating_sub(8);
+        self.chance.of(&self.conversations[recent..]).copied()
+    }
+
+    fn turn(&mut self) -> NewTurn {
+        let conversation = if self.chance.one_in(4) { None } else { self.conversation() };
+        let random = std::array::from_fn(|_| self.chance.next());
+        let metadata = self.chance.one_in(2).then(|| input(1));
+        NewTurn { conversation, content: input(self.chance.below(9)), metadata, random }
+    }
+
+    fn summary(&mut self) -> Option<NewSummary> {
+        let conversation = self.conversation().filter(|_| self.chance.one_in(4))?;
+        let up_to = u32::try_from(self.chance.below(9)).unwrap();
+        Some(NewSummary { conversation, up_to, content: input(self.chance.below(9)) })
+    }
+
+    async fn converse(&mut self) {
+        let tenant = self.chance.of(&["default", "a", "b"]).copied().unwrap_or("a").parse().unwrap();
+        let (random, content) = (self.chance.next(), input(self.chance.below(9)));
+        let deed = self.chance.below(8);
+        let Some(conversation) = self.conversation().filter(|_| deed > 0) else {
+            let new = NewConversation { tenant, metadata: Some(content), random };
+            let made = both!(self, store => store.create_conversation(new.clone(), self.now));
+            self.conversations.extend(made.map(|made| made.id));
+            return;
+        };
+        match deed {
+            1 => drop(both!(self, store => store.delete_conversation(conversation, Some(&tenant), self.now))),
+            2..5 => {
+                let role = self.chance.of(&[Role::User, Role::System]).copied().unwrap_or(Role::User);
+                let tenant = self.chance.one_in(2).then_some(tenant);
+                let new = NewMessage { conversation, tenant, role, content, metadata: None, random };
+                drop(both!(self, store => store.append_message(new.clone(), self.now)));
+            }
+            _ => {
+                let order = if self.chance.one_in(2) { Order::NewestFirst } else { Order::OldestFirst };
+                let cursor = self.chance.one_in(2).then(|| u32::try_from(self.chance.below(20)).unwrap());
+                let max = usize::try_from(self.chance.below(5)).unwrap();
+                let read = MessagesRead { conversation, tenant: Some(tenant), order, cursor, max };
+                both!(self, store => store.messages(read.clone()));
+            }
+        }
+    }
+
+    /// All that is left of every conversation.
+    async fn compare_conversations(&self) {
+        for id in &self.conversations {
+            both!(self, store => store.conversation(*id, None));
+            both!(self, store => store.summary(*id, None, u32::MAX));
+            let read = MessagesRead {
+                conversation: *id,
+                tenant: None,
+                order: Order::OldestFirst,
+                cursor: None,
+                max: usize::MAX,
+            };
+            both!(self, store => store.messages(read.clone()));
+        }
+        for tenant in [None, Some("a".parse().unwrap())] {
+            both!(self, store => store.conversations(tenant.as_ref(), None, 20));
+        }
+    }
+
     /// What is rare.
     async fn rest(&mut self) {
         match self.chance.below(4) {
@@ -311,6 +384,7 @@ impl Run {
                 assert_eq!(self.left.place(&job), self.right.place(&job));
             }
         }
+        self.compare_conversations().await;
         for tenant in [None, Some("a".parse().unwrap())] {
             let mut before = None;
             loop {

@@ -11,7 +11,7 @@ fn child(parent: JobId) -> Spec {
 }
 
 fn asking(follow_ups: Vec<NewJob>) -> Besides {
-    Besides { follow_ups }
+    Besides { follow_ups, ..Besides::default() }
 }
 
 /// What the log says of the follow-up jobs.

@@ -51,6 +51,7 @@ pub(super) fn spec() -> Spec {
         backoff: Backoff { base_ms: 1_000, cap_ms: 8_000 },
         retention_ms: 3_600_000,
         retry_of: None,
+        turn: None,
         parent: None,
         concurrency_key: None,
         webhook: None,
@@ -63,7 +64,7 @@ pub(super) fn input(number: u64) -> Json {
 }
 
 pub(super) fn new(spec: Spec) -> NewJob {
-    NewJob { spec: Arc::new(spec), input: input(1), random: 0x1234_5678_9abc_def0, idempotency: None }
+    NewJob { spec: Arc::new(spec), input: input(1), random: 0x1234_5678_9abc_def0, idempotency: None, turn: None }
 }
 
 pub(super) fn keyed(spec: Spec, key: u128, fingerprint: u128) -> NewJob {
