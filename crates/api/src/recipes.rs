@@ -8,6 +8,7 @@ mod fields;
 mod pages;
 mod sent;
 mod stream;
+mod talk;
 mod visitors;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) async fn serve(State(api): State<Arc<Api>>, request: Request) -> Resp
                 Some(PageKind::Status) => pages::status(&api, &recipe, values, request).await,
                 Some(PageKind::Cancel) => pages::cancel(&api, &recipe, values, request).await,
                 Some(PageKind::List) => pages::list(&api, &recipe, request).await,
+                Some(PageKind::Messages) => talk::messages(&api, &recipe, values, request).await,
             };
             told.unwrap_or_else(|error| answer::refusal(&recipe, error))
         }

@@ -3,6 +3,7 @@
 mod course;
 mod follow;
 mod meter;
+mod talk;
 mod tried;
 
 use std::sync::Arc;

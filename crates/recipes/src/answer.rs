@@ -19,7 +19,7 @@ pub struct Answer {
 pub struct Page {
     /// By which method.
     pub method: Method,
-    /// Where; one of its values names the job, if the page is of a job.
+    /// Where; one of its values names the job or conversation, if the page is of one.
     pub path: Path,
     /// What it says.
     pub answer: Answer,
@@ -36,11 +36,13 @@ pub enum PageKind {
     Cancel,
     /// Lists the caller's jobs, newest first.
     List,
+    /// Shows a conversation.
+    Messages,
 }
 
 impl PageKind {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Status, Self::Cancel, Self::List];
+    pub const ALL: [Self; 4] = [Self::Status, Self::Cancel, Self::List, Self::Messages];
 
     /// Its table in a recipe.
     #[must_use]
@@ -49,6 +51,7 @@ impl PageKind {
             Self::Status => "status",
             Self::Cancel => "cancel",
             Self::List => "list",
+            Self::Messages => "messages",
         }
     }
 
@@ -59,12 +62,13 @@ impl PageKind {
             Self::Status => "tells how far a job is",
             Self::Cancel => "cancels a job",
             Self::List => "lists jobs, newest first",
+            Self::Messages => "shows a conversation",
         }
     }
 
     fn methods(self) -> &'static [(&'static str, Method)] {
         match self {
-            Self::Status | Self::List => &[("get", Method::Get)],
+            Self::Status | Self::List | Self::Messages => &[("get", Method::Get)],
             Self::Cancel => &[("post", Method::Post), ("delete", Method::Delete)],
         }
     }
@@ -113,7 +117,8 @@ impl Page {
             return None;
         }
         if kind != PageKind::List && named != 1 {
-            let message = "one value of the path names the job, and there is no other".to_owned();
+            let what = if kind == PageKind::Messages { "conversation" } else { "job" };
+            let message = format!("one value of the path names the {what}, and there is no other");
             reading.complain(at.span(), message, Some(format!("such as {path}")));
             return None;
         }

@@ -15,6 +15,8 @@ pub struct Conversation {
     pub answer: Option<Template>,
     /// What is kept as the summary of all that was said so far.
     pub summary: Option<Template>,
+    /// The number of the last message that is read, if it is not the last there is.
+    pub up_to: Option<Template>,
 }
 
 impl Conversation {
@@ -24,6 +26,7 @@ impl Conversation {
         let message = entries.template("message", reading);
         let answer = entries.template("answer", reading);
         let summary = entries.template("summary", reading);
+        let up_to = entries.template("up_to", reading);
         entries.finish(reading);
         if answer.is_some() && message.is_none() {
             let hint = Some("such as message = \"{{ input.question }}\"".to_owned());
@@ -37,12 +40,16 @@ impl Conversation {
             let hint = Some("such as id = \"{{ input.conversation_id }}\"".to_owned());
             reading.complain(span, "[conversation] does not say its `id`".to_owned(), hint);
         }
-        Some(Self { id: id?, message, answer, summary })
+        Some(Self { id: id?, message, answer, summary, up_to })
     }
 
     /// What is computed before there is a job.
     pub(crate) fn formulas_before(&self) -> Vec<&Formula> {
-        self.id.formulas().into_iter().chain(self.message.iter().flat_map(Template::formulas)).collect()
+        self.id
+            .formulas()
+            .into_iter()
+            .chain(self.message.iter().chain(&self.up_to).flat_map(Template::formulas))
+            .collect()
     }
 
     /// What is computed of the result.

@@ -55,6 +55,7 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     for (kind, page) in &recipe.pages {
         let sight = match kind {
             PageKind::List => sight(&[], &["jobs"], &[]),
+            PageKind::Messages => sight(&[], &["conversation"], &[]),
             PageKind::Status | PageKind::Cancel => sight(&[], &[], &JOB_FACTS),
         };
         sight.look(page.answer.formulas(), &whole, reading);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::sent::Arrived;
-use super::{Guest, Peer, answer};
+use super::{Guest, Peer, answer, talk};
 use crate::api::Api;
 use crate::jobs::{IdempotencyKey, JobView, marked};
 use crate::problem::ApiError;
@@ -109,6 +109,7 @@ fn submission(
         timeout: recipe.job.timeout,
         retention: recipe.job.retention,
         idempotency,
+        turn: talk::turn(recipe, input)?,
         concurrency_key: chosen.concurrency_key,
         ..Submission::new(kind()?, recipe.order(input).into())
     })
@@ -156,7 +157,10 @@ fn told(api: &Api, recipe: &Recipe, job: &Job, input: &Value) -> Result<Response
     };
     let view = JobView::new(job, &api.engine);
     let look_again = spread(view.estimated_wait(api.engine.clock().now()));
-    let scope = Scope::of_input(input).with_job(&facts);
+    let mut scope = Scope::of_input(input).with_job(&facts);
+    if let Some(turn) = &job.spec.turn {
+        scope = scope.with_conversation(&talk::facts(turn));
+    }
     let usual = (StatusCode::ACCEPTED, || reply::json(StatusCode::ACCEPTED, &view));
     let mut response = answer::told(recipe, &recipe.accepted, &scope, usual)?;
     let headers = response.headers_mut();

@@ -23,7 +23,7 @@ pub(super) struct Course<'a> {
     pub(super) recipes: &'a Recipes,
     pub(super) meter: Arc<Meter>,
     /// The input, and what there is to say of the job.
-    scope: Scope,
+    pub(super) scope: Scope,
 }
 
 /// What is recorded of a step that has ended.
@@ -69,7 +69,14 @@ impl<'a> Course<'a> {
     ///
     /// # Errors
     /// Why a step failed.
-    pub(super) async fn run(&self) -> Result<Json, Failure> {
+    pub(super) async fn run(mut self) -> Result<Json, Failure> {
+        if let Some(conversation) = self.conversation().await? {
+            self.scope = self.scope.clone().with_conversation(&conversation);
+        }
+        self.go().await
+    }
+
+    async fn go(&self) -> Result<Json, Failure> {
         let mut ended = BTreeMap::<usize, Ended>::new();
         let (mut begun, mut failed) = (BTreeSet::new(), None::<Failure>);
         let mut under_way = FuturesUnordered::new();
@@ -94,7 +101,9 @@ impl<'a> Course<'a> {
         let degraded = ended.values().any(|step| step.state == How::Degraded);
         let scope = self.scope_of(0..self.recipe.steps.len(), &ended).with_degraded(degraded);
         let result = self.result(&ended, &scope)?;
-        self.follow_up(&scope.with_result(&result)).await?;
+        let scope = scope.with_result(&result);
+        self.speak(&scope)?;
+        self.follow_up(&scope).await?;
         Ok(result.into())
     }
 

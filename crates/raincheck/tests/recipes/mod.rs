@@ -6,6 +6,7 @@ mod files;
 mod follow;
 mod reload;
 mod routes;
+mod talk;
 mod voice_library;
 
 use serde_json::Value;
