@@ -48,6 +48,7 @@ mod webhooks;
 pub use axum::Router;
 pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};
 pub use identity::Identity;
+pub use problem::ApiError;
 pub use router::{listed, router, routes_within};
 pub use serve::serve;
 pub use settings::ApiSettings;

@@ -33,9 +33,9 @@ pub(crate) enum Outcome {
     Unknown,
 }
 
-/// A problem on its way to a client. Boxed, because results are mostly good.
+/// A problem on its way to a client, as a response of RFC 9457. Boxed, because results are mostly good.
 #[derive(Clone, Debug)]
-pub(crate) struct ApiError(Box<Told>);
+pub struct ApiError(Box<Told>);
 
 #[derive(Clone, Debug)]
 struct Told {

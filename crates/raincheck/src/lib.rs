@@ -52,7 +52,7 @@ mod embed;
 pub mod wiring;
 
 pub use embed::{Builder, JobError, JobHandle, Raincheck, RunError, StartError, Submit, Typed, blocking, handler};
-pub use raincheck_api::{ApiSettings, Identity};
+pub use raincheck_api::{ApiError, ApiSettings, Identity};
 pub use raincheck_core::{
     Backoff, Event, EventBody, Job, JobId, Json, Kind, Outcome, Priority, Problem, ProblemType, Progress, QueueName,
     Retry, State, Tenant, Time,

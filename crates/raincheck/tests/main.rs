@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod diagnostics;
 mod doors;
+mod embedding;
 mod help;
 mod jobs;
 mod keys;

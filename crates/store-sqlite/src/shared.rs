@@ -104,8 +104,10 @@ impl Shared {
     /// Waits until a write has failed, and gives the reason.
     pub(crate) async fn failed(&self) -> String {
         let mut failure = self.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
+        // The lock is let go before anything is waited for, so that whoever watches may do so on any thread.
+        let reason = failure.wait_for(Option::is_some).await.map(|reason| reason.clone().unwrap_or_default());
+        match reason {
+            Ok(reason) => reason,
             // The sender is ours and lives.
             Err(_) => std::future::pending().await,
         }

@@ -63,7 +63,7 @@ pub enum JobError {
     /// It failed, with this problem.
     #[error("{0}")]
     Failed(Problem),
-    /// Somebody cancelled it, and may have said why.
+    /// Somebody cancelled it, and may have said why. Of a job that ran, the reason stands in its log, in `cancel_requested`.
     #[error("the job was cancelled{}", .0.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Cancelled(Option<String>),
     /// Its deadline passed first.

@@ -86,8 +86,8 @@ impl JobHandle {
         self.raincheck.engine().follow(self.id, None, after).await?.ok_or(JobError::Forgotten)
     }
 
-    /// Ends the job if it waits, asks its attempt to stop if it runs, and leaves it as it is if it has ended. The reason is
-    /// told to whoever looks at it.
+    /// Ends the job if it waits, asks its attempt to stop if it runs, and leaves it as it is if it has ended. The reason
+    /// stands in its log.
     ///
     /// # Errors
     /// If the store cannot be written.

@@ -151,7 +151,11 @@ impl Raincheck {
         let (api, closing) = (Arc::new(self.0.api.clone()), self.0.closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, app, api, closing.clone()));
         tokio::select! {
-            ended = &mut http => return Ok(ended?),
+            ended = &mut http => {
+                // Somebody else has begun to shut down.
+                self.shutdown().await?;
+                return Ok(ended?);
+            }
             reason = self.failed() => {
                 closing.cancel();
                 // Those who wait for an answer are told that it is unknown, if they take it at once.
