@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, OriginalUri, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,9 +17,9 @@ use crate::query::malformed;
 /// headers that every response has.
 pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let within = prefix(&request);
+    let under = api.settings.path.as_str();
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let path = path.map(|path| path.strip_prefix(within.as_str()).unwrap_or(path));
+    let path = path.map(|path| path.strip_prefix(under).unwrap_or(path));
     let route = path.and_then(|path| api.metrics.route(path)).unwrap_or("unmatched");
     let dialect = Dialect::of(request.uri().path());
     let (method, version) = (request.method().clone(), request.version());
@@ -39,8 +39,8 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
         dialect.translate(api.engine.clock().now(), &mut response);
     }
     let headers = response.headers_mut();
-    if !within.is_empty() {
-        relocate(headers, &within);
+    if !under.is_empty() {
+        relocate(headers, under);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !may_be_cached {
@@ -50,16 +50,10 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
     response
 }
 
-/// The path under which a program has put these routes; nothing for most.
-fn prefix(request: &Request) -> String {
-    let original = request.extensions().get::<OriginalUri>().map(|OriginalUri(uri)| uri.path());
-    original.and_then(|path| path.strip_suffix(request.uri().path())).unwrap_or_default().to_owned()
-}
-
-/// A path of ours is found under the prefix.
-fn relocate(headers: &mut HeaderMap, within: &str) {
+/// A path of ours is found under that of the routes.
+fn relocate(headers: &mut HeaderMap, under: &str) {
     let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-    let location = location.filter(|location| location.starts_with('/')).map(|location| format!("{within}{location}"));
+    let location = location.filter(|location| location.starts_with('/')).map(|location| format!("{under}{location}"));
     if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
         headers.insert(header::LOCATION, location);
     }

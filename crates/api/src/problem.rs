@@ -48,11 +48,22 @@ struct Told {
     /// Headers of an upstream's that are given back.
     headers: HeaderMap,
     job: Option<JobId>,
+    /// The path under which the job is found.
+    path: String,
 }
 
 impl Told {
     fn new(problem: Problem, status: StatusCode, outcome: Outcome) -> Self {
-        Self { problem, status, outcome, retry_after: None, is_exact: false, headers: HeaderMap::new(), job: None }
+        Self {
+            problem,
+            status,
+            outcome,
+            retry_after: None,
+            is_exact: false,
+            headers: HeaderMap::new(),
+            job: None,
+            path: String::new(),
+        }
     }
 }
 
@@ -129,6 +140,12 @@ impl ApiError {
         Self(Box::new(Told { job: Some(job), ..told }))
     }
 
+    /// As told where the routes are under a path.
+    pub(crate) fn under(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.0.path);
+        self
+    }
+
     /// With headers of an upstream's.
     pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.0.headers = headers;
@@ -183,7 +200,7 @@ impl ApiError {
 
     /// As it is told to a client.
     pub(crate) fn body(&self) -> ProblemBody<'_> {
-        let Told { problem, status, outcome, job, .. } = &*self.0;
+        let Told { problem, status, outcome, job, path, .. } = &*self.0;
         ProblemBody {
             type_uri: &problem.type_uri,
             title: &problem.title,
@@ -192,7 +209,7 @@ impl ApiError {
             pointer: problem.pointer.as_deref(),
             upstream_status: problem.upstream_status,
             upstream_error: problem.upstream_error.as_deref(),
-            instance: job.map(|job| format!("/v1/jobs/{job}")),
+            instance: job.map(|job| format!("{path}/v1/jobs/{job}")),
             outcome: *outcome,
         }
     }

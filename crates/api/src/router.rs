@@ -30,14 +30,19 @@ pub fn router(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationT
         .with_state(api)
 }
 
-/// The same for a program that has routes of its own: merged into its router or nested in it. What is not found is the
-/// program's to answer.
+/// The same for a program that has routes of its own, to be merged into its router: everything is under
+/// [`ApiSettings::path`], and what is not found is the program's to answer.
+///
+/// # Panics
+/// If that path is neither empty nor one that begins with a slash and ends without.
 pub fn routes_within(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> Router {
     let (router, api) = api(engine, settings, closing);
-    router
+    let router = router
         .method_not_allowed_fallback(no_such_method)
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&api), door::door))
-        .with_state(api)
+        .with_state(Arc::clone(&api));
+    let path = &api.settings.path;
+    if path.is_empty() { router } else { Router::new().nest(path, router) }
 }
 
 fn api(engine: Engine, settings: Arc<ApiSettings>, closing: CancellationToken) -> (Router<Arc<Api>>, Arc<Api>) {

@@ -11,6 +11,8 @@ pub struct ApiSettings {
     /// Whether requests without a key are served, as tenant `default` with every scope, for as long as the store holds
     /// no key at all. To be allowed only when the listener is bound to a loopback address.
     pub keyless: bool,
+    /// The path under which a program serves the routes, such as `/jobs`: links begin with it. Empty if at the root.
+    pub path: String,
     /// What the server proves itself with, if it speaks TLS; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// What the doors that speak other APIs' dialects lead to.
@@ -52,6 +54,7 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             keyless: false,
+            path: String::new(),
             tls: None,
             doors: Doors::default(),
             recipes: None,

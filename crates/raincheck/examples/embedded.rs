@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let data_dir = arguments.next().unwrap_or("report-data".into());
 
     let write = handler("report.write", write).summary("Writes a report.").timeout(Duration::from_secs(600));
-    let raincheck = Raincheck::builder().data_dir(data_dir).register(write).start().await?;
+    let raincheck = Raincheck::builder().data_dir(data_dir).path("/jobs").register(write).start().await?;
 
     // Who may do what is the program's to know. This one takes everybody who reaches it for the same tenant.
     let jobs = raincheck.router().layer(Extension(Identity::of(Tenant::default())));
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/health", get(|| async { "fine" }))
         .route("/reports", post(create))
         .with_state(raincheck.clone())
-        .nest("/jobs", jobs);
+        .merge(jobs);
 
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -71,18 +71,20 @@ async fn write(context: Context, input: WriteReport) -> Result<Report, Failure> 
     let mut chapters = Vec::new();
     for number in 1..=input.chapters {
         // Recorded as soon as it is written: whatever happens to the process, it is not written again.
-        let chapter = context.step(&format!("chapter {number}"), write_chapter(&input.title, number)).await?;
+        let chapter = context.step(&format!("chapter {number}"), write_chapter(&context, &input.title, number)).await?;
         let message = format!("Chapter {number} of {}", input.chapters);
         context.progress(Progress::counted(number.into(), input.chapters.into(), message));
-        context.emit(json!({ "text": chapter }).into()).await?;
         chapters.push(chapter);
     }
     Ok(Report { title: input.title, chapters })
 }
 
 /// Stands for what takes long and should not be paid for twice.
-async fn write_chapter(title: &str, number: u8) -> Result<String, Failure> {
+async fn write_chapter(context: &Context, title: &str, number: u8) -> Result<String, Failure> {
     eprintln!("writing chapter {number} of {title:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    Ok(format!("What chapter {number} has to say about {title}."))
+    let text = format!("What chapter {number} has to say about {title}.");
+    // Whoever follows the job sees it at once.
+    context.emit(json!({ "text": text }).into()).await?;
+    Ok(text)
 }

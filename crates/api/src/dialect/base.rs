@@ -33,6 +33,6 @@ impl FromRequestParts<Arc<Api>> for Base {
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(malformed("the Host header should be a host name or address".to_owned()));
         }
-        Ok(Self(format!("{scheme}://{host}")))
+        Ok(Self(format!("{scheme}://{host}{}", api.settings.path)))
     }
 }

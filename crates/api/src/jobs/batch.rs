@@ -49,9 +49,9 @@ struct BatchEntry<'a> {
 }
 
 impl<'a> BatchEntry<'a> {
-    fn new(entry: &'a Result<Submitted, ApiError>, now: Time) -> Self {
+    fn new(entry: &'a Result<Submitted, ApiError>, now: Time, path: &'a str) -> Self {
         match entry {
-            Ok(submitted) => Self { job: Some(JobView::without_place(submitted.job(), now)), error: None },
+            Ok(submitted) => Self { job: Some(JobView::without_place(submitted.job(), now, path)), error: None },
             Err(error) => Self { job: None, error: Some(error.body()) },
         }
     }
@@ -99,7 +99,7 @@ fn answer(api: &Api, submitted: Vec<Result<Submitted, SubmitError>>) -> Response
         _ => StatusCode::MULTI_STATUS,
     };
     let now = api.engine.clock().now();
-    let jobs = entries.iter().map(|entry| BatchEntry::new(entry, now)).collect();
+    let jobs = entries.iter().map(|entry| BatchEntry::new(entry, now, &api.settings.path)).collect();
     let mut response = reply::json(status, &BatchReply { jobs, accepted });
     if let Some(wait) = entries.iter().filter_map(|entry| entry.as_ref().err()?.wait()).max() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(spread(wait)));

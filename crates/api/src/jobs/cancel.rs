@@ -55,5 +55,5 @@ pub(crate) async fn cancel(
 
 async fn job(api: &Api, caller: &Caller<Submit>, id: JobId) -> Result<Response, ApiError> {
     let job = api.engine.get(id, caller.sees()).await?.ok_or_else(ApiError::no_such_job)?;
-    Ok(reply::json(StatusCode::OK, &JobView::new(&job, &api.engine)))
+    Ok(reply::json(StatusCode::OK, &JobView::new(&job, api)))
 }

@@ -22,5 +22,5 @@ pub(crate) async fn get(
     query.only(&["wait"])?;
     let job = api.job(id, caller.sees(), query.wait()?).await?.ok_or_else(ApiError::no_such_job)?;
     let steps = if job.life.steps > 0 { api.engine.store().steps(id).await? } else { Vec::new() };
-    Ok(reply::json(StatusCode::OK, &JobView::new(&job, &api.engine).with_steps(steps)))
+    Ok(reply::json(StatusCode::OK, &JobView::new(&job, &api).with_steps(steps)))
 }

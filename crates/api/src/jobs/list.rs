@@ -40,7 +40,7 @@ pub(crate) async fn list(
     let limit = query.limit(PAGE_DEFAULT, api.settings.page_max)?;
     let now = api.engine.clock().now();
     let page = api.engine.store().list(filter(&query, &caller)?, limit, now).await?;
-    let jobs = page.jobs.iter().map(|job| JobView::without_place(job, now)).collect();
+    let jobs = page.jobs.iter().map(|job| JobView::without_place(job, now, &api.settings.path)).collect();
     Ok(reply::json(StatusCode::OK, &JobsPage { jobs, next: page.next.map(cursor) }))
 }
 

@@ -30,10 +30,11 @@ pub(crate) async fn result(
         Some(Outcome::Completed(result)) => Ok(reply::json_text(StatusCode::OK, result.as_str().to_owned())),
         Some(outcome) => {
             let problem = view::error(outcome).map(Cow::into_owned);
-            Err(problem.map_or_else(ApiError::no_such_job, |problem| ApiError::of_job(id, problem)))
+            Err(problem
+                .map_or_else(ApiError::no_such_job, |problem| ApiError::of_job(id, problem).under(&api.settings.path)))
         }
         None => {
-            let view = JobView::new(&job, &api.engine);
+            let view = JobView::new(&job, &api);
             let wait = view.estimated_wait(api.engine.clock().now()).max(Duration::from_secs(1));
             let detail =
                 "the job has not ended yet; come back after Retry-After, ask with ?wait=30, or follow its events";

@@ -47,7 +47,7 @@ pub(crate) async fn submit(
 
 /// 202, where to look, and when.
 pub(crate) fn accepted(api: &Api, job: &Job) -> Response {
-    let view = JobView::new(job, &api.engine);
+    let view = JobView::new(job, api);
     let look_again = spread(view.estimated_wait(api.engine.clock().now()));
     let mut response = reply::json(StatusCode::ACCEPTED, &view);
     let headers = response.headers_mut();
@@ -63,7 +63,7 @@ async fn waited(api: &Api, caller: &Caller<Submit>, job: &Job, wait: Duration) -
     let now = api.job(job.id, Some(&caller.tenant), Some(wait)).await?;
     let job = now.as_ref().unwrap_or(job);
     let mut response = if job.life.state.is_final() {
-        let mut response = reply::json(StatusCode::OK, &JobView::new(job, &api.engine));
+        let mut response = reply::json(StatusCode::OK, &JobView::new(job, api));
         response.headers_mut().insert(header::LOCATION, reply::location(job.id));
         response
     } else {

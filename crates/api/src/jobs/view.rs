@@ -4,9 +4,10 @@ use raincheck_core::{
     ConcurrencyKey, Job, JobId, Json, Kind, Labels, Outcome, Priority, Problem, ProblemType, Progress, QueueName,
     State, StepRecord, Tenant, Time,
 };
-use raincheck_engine::Engine;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+
+use crate::api::Api;
 
 /// A job as its readers see it.
 #[derive(Serialize, JsonSchema)]
@@ -99,7 +100,7 @@ pub(crate) struct JobView<'a> {
     #[schemars(with = "Option<ErrorSchema>")]
     error: Option<Cow<'a, Problem>>,
     /// Where to go from here.
-    links: Links,
+    links: Links<'a>,
 }
 
 /// The words for the states of a job.
@@ -165,44 +166,45 @@ pub(crate) struct StepView {
 
 /// Where to go from a job.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Links {
+pub(crate) struct Links<'a> {
     /// The job.
     #[serde(rename = "self")]
     #[schemars(with = "String")]
-    job: Link,
+    job: Link<'a>,
     /// Its bare result.
     #[schemars(with = "String")]
-    result: Link,
+    result: Link<'a>,
     /// Its log.
     #[schemars(with = "String")]
-    events: Link,
+    events: Link<'a>,
     /// To cancel it, until it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    cancel: Option<Link>,
+    cancel: Option<Link<'a>>,
     /// To do it anew, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    retry: Option<Link>,
+    retry: Option<Link<'a>>,
     /// How far its webhook is, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    webhook: Option<Link>,
+    webhook: Option<Link<'a>>,
 }
 
-struct Link(JobId, &'static str);
+struct Link<'a>(&'a str, JobId, &'static str);
 
-impl Serialize for Link {
+impl Serialize for Link<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("/v1/jobs/{}{}", self.0, self.1))
+        serializer.collect_str(&format_args!("{}/v1/jobs/{}{}", self.0, self.1, self.2))
     }
 }
 
 impl<'a> JobView<'a> {
     /// A job as it is now, with its place in the line.
-    pub(crate) fn new(job: &'a Job, engine: &Engine) -> Self {
+    pub(crate) fn new(job: &'a Job, api: &'a Api) -> Self {
+        let engine = &api.engine;
         let now = engine.clock().now();
-        let view = Self::without_place(job, now);
+        let view = Self::without_place(job, now, &api.settings.path);
         match view.state {
             State::Queued => {
                 let place = engine.place(job);
@@ -220,8 +222,9 @@ impl<'a> JobView<'a> {
         Self { steps: Some(steps.into_iter().map(step).collect()), ..self }
     }
 
-    /// A job as it is at `now`, without its place in the line, which takes a look at the others.
-    pub(crate) fn without_place(job: &'a Job, now: Time) -> Self {
+    /// A job as it is at `now`, without its place in the line, which takes a look at the others. Its links
+    /// begin with `path`.
+    pub(crate) fn without_place(job: &'a Job, now: Time, path: &'a str) -> Self {
         let Job { id, spec, life, outcome } = job;
         let state = life.state_at(now);
         Self {
@@ -256,12 +259,12 @@ impl<'a> JobView<'a> {
             },
             error: outcome.as_ref().and_then(error),
             links: Links {
-                job: Link(*id, ""),
-                result: Link(*id, "/result"),
-                events: Link(*id, "/events"),
-                cancel: (!state.is_final()).then_some(Link(*id, "/cancel")),
-                retry: state.is_final().then_some(Link(*id, "/retry")),
-                webhook: spec.webhook.is_some().then_some(Link(*id, "/webhook")),
+                job: Link(path, *id, ""),
+                result: Link(path, *id, "/result"),
+                events: Link(path, *id, "/events"),
+                cancel: (!state.is_final()).then_some(Link(path, *id, "/cancel")),
+                retry: state.is_final().then_some(Link(path, *id, "/retry")),
+                webhook: spec.webhook.is_some().then_some(Link(path, *id, "/webhook")),
             },
         }
     }

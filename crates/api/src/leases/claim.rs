@@ -113,15 +113,15 @@ pub(crate) async fn claim(
     };
     let claims = api.engine.lease(&worker, &wants, lease, until).await?;
     let now = api.engine.clock().now();
-    let view = |claimed| LeaseView::new(claimed, now);
+    let view = |claimed| LeaseView::new(claimed, now, &api.settings.path);
     Ok(reply::json(StatusCode::OK, &ClaimReply { leases: claims.jobs.iter().map(view).collect() }))
 }
 
 impl<'a> LeaseView<'a> {
-    fn new(claimed: &'a raincheck_store::Claimed, now: Time) -> Self {
+    fn new(claimed: &'a raincheck_store::Claimed, now: Time, path: &'a str) -> Self {
         let job: &Job = &claimed.job;
         Self {
-            job: JobView::without_place(job, now),
+            job: JobView::without_place(job, now, path),
             fence: job.life.fence,
             input: &claimed.input,
             steps: &claimed.steps,

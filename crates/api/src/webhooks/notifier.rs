@@ -65,7 +65,7 @@ impl Notifier for Post {
         };
         let now = api.engine.clock().now();
         let letter = match webhook.form {
-            WebhookForm::Native => Ok(native(job, event, now)),
+            WebhookForm::Native => Ok(native(job, event, now, &api.settings.path)),
             WebhookForm::Fal => Ok(of_fal(&within(job, DIALECT_RESULT_MAX), secrets, now)),
             WebhookForm::Replicate => of_replicate(&api, &within(job, DIALECT_RESULT_MAX), &webhook.base).await,
         };
@@ -100,7 +100,7 @@ fn within(job: &Job, max: usize) -> Cow<'_, Job> {
     }
 }
 
-fn native(job: &Job, event: WebhookEvent, now: Time) -> Letter {
+fn native(job: &Job, event: WebhookEvent, now: Time, path: &str) -> Letter {
     let job = within(job, RESULT_MAX);
     // Which time it is must not change what is said, for every try says the same.
     let at = job.life.finished_at.unwrap_or(now);
@@ -110,7 +110,7 @@ fn native(job: &Job, event: WebhookEvent, now: Time) -> Letter {
         WebhookEvent::Output => "job.output".to_owned(),
         WebhookEvent::Progress => "job.progress".to_owned(),
     };
-    let notes = Notes { what, timestamp: at, data: JobView::without_place(&job, at) };
+    let notes = Notes { what, timestamp: at, data: JobView::without_place(&job, at, path) };
     Letter { body: Json::from_value(&notes).unwrap_or_default().as_str().to_owned().into(), headers: HeaderMap::new() }
 }
 

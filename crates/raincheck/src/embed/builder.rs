@@ -130,10 +130,22 @@ impl Builder {
         self
     }
 
-    /// How the HTTP side behaves. `keyless` and `files` are not taken from it: they follow from the address and the data
-    /// directory.
+    /// How the HTTP side behaves. `keyless`, `files` and `path` are not taken from it: they follow from the address, the data
+    /// directory and [`Self::path`].
     pub fn api_settings(mut self, settings: ApiSettings) -> Self {
-        self.api = settings;
+        self.api = ApiSettings { path: self.api.path, ..settings };
+        self
+    }
+
+    /// The path under which [`Raincheck::router`] has its routes, such as `/jobs`; links lead there. At the root unless given.
+    ///
+    /// # Panics
+    /// If it does not begin with a slash, or ends with one.
+    #[track_caller]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        assert!(path.starts_with('/') && !path.ends_with('/'), "a path such as /jobs is expected, not {path:?}");
+        self.api.path = path;
         self
     }
 

@@ -10,7 +10,7 @@ const END_OF_LOG: u64 = i64::MAX.unsigned_abs();
 
 /// A job, to be waited for, followed or cancelled. Dropping it changes nothing: the job goes on, and [`Raincheck::job`] finds
 /// it by its id, in this life of the program or a later one.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct JobHandle {
     raincheck: Raincheck,
     id: JobId,

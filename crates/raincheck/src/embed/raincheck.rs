@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,17 +97,16 @@ impl Raincheck {
         JobHandle::new(self.clone(), id, false)
     }
 
-    /// The routes of the HTTP API (docs/api.md), to be merged into the program's own router or nested in it under a path.
+    /// The routes of the HTTP API (docs/api.md), to be merged into the program's own router; see [`Builder::path`].
     ///
     /// Who calls them sends an API key, as to `raincheck serve`, and works for the key's tenant; `raincheck key create
     /// --data-dir` makes keys. A program that knows its users by other means lets a middleware put an
     /// [`Identity`](crate::Identity) into the request's extensions: whoever has one needs no key.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.0.router.clone()
     }
 
-    /// Serves the HTTP API at an address as `raincheck serve` does, until the process is told to stop (SIGINT, SIGTERM) or
+    /// Serves the HTTP API at an address as `raincheck serve` does and at the root, until the process is told to stop (SIGINT, SIGTERM) or
     /// [`Self::shutdown`] is called, and shuts down in order. As long as there is no API key everybody on this machine is
     /// served.
     ///
@@ -122,7 +122,7 @@ impl Raincheck {
             Access::Nobody => return Err(RunError::Unsafe(address)),
         };
         let listener = wiring::listen(socket).map_err(unusable)?;
-        let api = Arc::new(ApiSettings { keyless, ..self.0.api.clone() });
+        let api = Arc::new(ApiSettings { keyless, path: String::new(), ..self.0.api.clone() });
         let router = raincheck_api::router(self.0.engine.clone(), api, self.0.closing.clone());
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let told = async move {
@@ -202,6 +202,12 @@ impl Raincheck {
     /// The largest input that the HTTP side takes, in bytes. It is the largest for the program as well.
     pub(crate) fn input_bytes_max(&self) -> usize {
         self.0.api.input_bytes_max
+    }
+}
+
+impl fmt::Debug for Raincheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Raincheck").field("directory", &self.0.kept.directory).finish_non_exhaustive()
     }
 }
 

@@ -66,7 +66,7 @@ async fn the_same_key_gives_the_same_job() {
     let send = async |of: Vec<u32>| raincheck.submit("sum", &Sum { of }).idempotency_key("today").send().await;
     let (first, again) = (send(vec![1]).await.expect("accepted"), send(vec![1]).await.expect("accepted before"));
     assert_eq!((first.id(), first.is_new(), again.is_new()), (again.id(), true, false));
-    let (_, detail) = refusal(send(vec![2]).await.err().expect("the key stands for another request"));
+    let (_, detail) = refusal(send(vec![2]).await.expect_err("the key stands for another request"));
     assert!(detail.contains("already stands for"), "{detail}");
     raincheck.shutdown().await.expect("it stops in order");
 }

@@ -7,7 +7,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get as on_get;
 use axum::{Extension, Router};
-use raincheck::{Identity, Raincheck, RunError, Tenant};
+use raincheck::{Builder, Identity, Raincheck, RunError, Tenant};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, block_in_place};
@@ -24,7 +24,11 @@ struct Served {
 
 impl Served {
     async fn start(place: &Place, app: impl FnOnce(&Raincheck) -> Router) -> Self {
-        let raincheck = program(place).start().await.expect("it starts");
+        Self::of(program(place), app).await
+    }
+
+    async fn of(program: Builder, app: impl FnOnce(&Raincheck) -> Router) -> Self {
+        let raincheck = program.start().await.expect("it starts");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");
         let (address, app, server) = (listener.local_addr().expect("an address"), app(&raincheck), raincheck.clone());
         #[expect(clippy::disallowed_methods, reason = "waited for by `stop`")]
@@ -99,15 +103,22 @@ async fn what_does_not_fit_the_type_is_refused_before_there_is_a_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn under_a_path_the_links_lead_there() {
     let place = Place::new();
-    let served = Served::start(&place, |raincheck| {
-        Router::new().nest("/slow", raincheck.router().layer(everybody())).route("/metrics", on_get(|| async { "own" }))
-    })
-    .await;
+    let own = |raincheck: &Raincheck| {
+        let own = Router::new().route("/metrics", on_get(|| async { "own" }));
+        own.merge(raincheck.router().layer(everybody()))
+    };
+    let served = Served::of(program(&place).path("/slow"), own).await;
     assert_eq!(served.get("/metrics").body, "own");
     let accepted = served.post("/slow/v1/jobs", r#"{"kind": "sum", "input": {"of": [4, 5]}}"#);
     let location = &accepted.headers["location"];
     assert!(location.starts_with("/slow/v1/jobs/job_"), "{location}");
     assert_eq!(served.get(&format!("{location}/result?wait=30")).body, "9");
+    let links = &served.get(location).json()["links"];
+    assert_eq!(links["self"].as_str(), Some(location.as_str()));
+    assert_eq!(served.get(links["result"].as_str().expect("a link")).body, "9");
+    let address = served.address;
+    let metrics = block_in_place(|| get(address, "/slow/metrics")).status;
+    assert_eq!(metrics, 403, "what is an operator's is not everybody's");
     served.stop().await;
 }
 

@@ -76,7 +76,8 @@ async fn a_life_that_ends_in_order_hands_back_what_runs() {
     let job = raincheck.submit("two.steps", &()).send().await.expect("it is accepted");
     life.recorded.notified().await;
     let (result, stopped, again) = tokio::join!(job.result::<(u32, u32)>(), raincheck.shutdown(), raincheck.shutdown());
-    (stopped.expect("it stops in order"), again.expect("both calls end")).0;
+    stopped.expect("it stops in order");
+    again.expect("both calls end");
     assert!(matches!(result, Err(JobError::Stopped(id)) if id == job.id()), "{result:?}");
     let refused = raincheck.submit("two.steps", &()).send().await;
     assert!(refused.is_err(), "nothing is accepted that would not be done");

@@ -53,7 +53,7 @@ pub(super) async fn shown(api: &Api, job: &Job, face: Face, status: StatusCode) 
         None => match job.life.started_at {
             // The longer it has taken, the less it matters to hear of its end at once.
             Some(at) => (face.open("in_progress"), Some(now.since(at) / 10)),
-            None => (face.open("queued"), Some(JobView::new(job, &api.engine).estimated_wait(now))),
+            None => (face.open("queued"), Some(JobView::new(job, api).estimated_wait(now))),
         },
     };
     let mut shown = reply::json_text(status, response.as_str().to_owned());
