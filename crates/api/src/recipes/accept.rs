@@ -155,7 +155,7 @@ fn told(api: &Api, recipe: &Recipe, job: &Job, input: &Value) -> Result<Response
         times: [Some(job.spec.created_at.to_string()), None, None],
         ..JobFacts::default()
     };
-    let view = JobView::new(job, &api.engine);
+    let view = JobView::new(job, api);
     let look_again = spread(view.estimated_wait(api.engine.clock().now()));
     let mut scope = Scope::of_input(input).with_job(&facts);
     if let Some(turn) = &job.spec.turn {

@@ -101,7 +101,7 @@ pub(super) async fn list(api: &Arc<Api>, recipe: &Recipe, request: Request) -> R
 
 async fn item(api: &Api, recipe: &Recipe, page: &Page, job: &Job) -> Result<Value, ApiError> {
     let Some(item) = &page.item else {
-        return Ok(serde_json::to_value(JobView::without_place(job, api.engine.clock().now())).unwrap_or_default());
+        return Ok(serde_json::to_value(JobView::without_place(job, api.engine.clock().now(), &api.settings.path)).unwrap_or_default());
     };
     item.render(&scope(api, job).await?).map_err(|error| answer::broken(recipe, &error))
 }
@@ -130,12 +130,12 @@ async fn job(
 pub(super) async fn told(api: &Api, recipe: &Recipe, guest: &Guest, id: JobId) -> Option<String> {
     let job = api.engine.get(id, guest.sees.as_ref()).await.ok()??;
     let page = recipe.pages.get(&PageKind::Status)?;
-    let Some(body) = &page.answer.body else { return serde_json::to_string(&JobView::new(&job, &api.engine)).ok() };
+    let Some(body) = &page.answer.body else { return serde_json::to_string(&JobView::new(&job, api)).ok() };
     body.render_json(&scope(api, &job).await.ok()?).ok()
 }
 
 async fn page(api: &Api, recipe: &Recipe, kind: PageKind, job: &Job) -> Result<Response, ApiError> {
-    let usual = (StatusCode::OK, || reply::json(StatusCode::OK, &JobView::new(job, &api.engine)));
+    let usual = (StatusCode::OK, || reply::json(StatusCode::OK, &JobView::new(job, api)));
     let none = Answer::default();
     let answer = recipe.pages.get(&kind).map_or(&none, |page| &page.answer);
     answer::told(recipe, answer, &scope(api, job).await?, usual)
