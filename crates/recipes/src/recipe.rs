@@ -14,7 +14,7 @@ use crate::references;
 use crate::route::Path;
 use crate::{
     Answer, Chosen, Conversation, Field, FieldType, FollowUp, JobOptions, Method, Misfit, Mistake, Page, PageKind,
-    Route, Scope, Step, Template, TemplateError, nearest,
+    Require, Route, Scope, Step, Template, TemplateError, nearest,
 };
 
 /// The most steps of a recipe.
@@ -43,6 +43,8 @@ pub struct Recipe {
     pub conversation: Option<Conversation>,
     /// What follows a job that has completed.
     pub follow_ups: Vec<FollowUp>,
+    /// What must hold for a job to have completed.
+    pub require: Option<Require>,
     /// What a job gives; the result of the last step if it does not say.
     pub result: Option<Template>,
     /// The answer to a request that was accepted.
@@ -102,6 +104,8 @@ impl Recipe {
         let conversation = conversation.and_then(|entries| Conversation::read(entries, reading));
         let steps = steps(&mut top, reading);
         let follow_ups = follow_ups(&mut top, reading);
+        let require = top.take("require").and_then(|value| reading.table("[require]".to_owned(), value));
+        let require = require.and_then(|entries| Require::read(entries, reading));
         let accepted = top.take("accepted").and_then(|value| Answer::read("[accepted]", value, reading));
         let mut pages = BTreeMap::new();
         for kind in PageKind::ALL {
@@ -125,6 +129,7 @@ impl Recipe {
             conversation,
             steps,
             follow_ups,
+            require,
             result,
             accepted,
             pages,

@@ -43,6 +43,7 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     let whole = 0..0;
     let names = [vec!["degraded"], talk.clone()].concat();
     let after = Sight { recipe, steps: seen, names, job: &ACCEPTED };
+    after.look(recipe.require.iter().flat_map(|require| require.formulas()).collect(), &whole, reading);
     after.look(recipe.result.iter().flat_map(|result| result.formulas()).collect(), &whole, reading);
     let with_result = Sight { names: [after.names.clone(), vec!["result"]].concat(), ..after };
     with_result.look(recipe.follow_ups.iter().flat_map(FollowUp::formulas).collect(), &whole, reading);

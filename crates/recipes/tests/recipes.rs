@@ -290,6 +290,7 @@ fn the_schema_has_every_entry_that_is_read() {
         ("/properties/list/properties", "[list]"),
         ("/properties/conversation/properties", "[conversation]"),
         ("/properties/messages/properties", "[messages]"),
+        ("/properties/require/properties", "[require]"),
         ("/properties/follow_ups/additionalProperties/properties", "[follow_ups.a]"),
         ("/properties/input/additionalProperties/oneOf/1/properties", "[input.a]"),
     ] {

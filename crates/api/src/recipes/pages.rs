@@ -101,7 +101,8 @@ pub(super) async fn list(api: &Arc<Api>, recipe: &Recipe, request: Request) -> R
 
 async fn item(api: &Api, recipe: &Recipe, page: &Page, job: &Job) -> Result<Value, ApiError> {
     let Some(item) = &page.item else {
-        return Ok(serde_json::to_value(JobView::without_place(job, api.engine.clock().now(), &api.settings.path)).unwrap_or_default());
+        return Ok(serde_json::to_value(JobView::without_place(job, api.engine.clock().now(), &api.settings.path))
+            .unwrap_or_default());
     };
     item.render(&scope(api, job).await?).map_err(|error| answer::broken(recipe, &error))
 }

@@ -100,6 +100,11 @@ impl<'a> Course<'a> {
         }
         let degraded = ended.values().any(|step| step.state == How::Degraded);
         let scope = self.scope_of(0..self.recipe.steps.len(), &ended).with_degraded(degraded);
+        if let Some(require) = &self.recipe.require
+            && let Some(detail) = require.broken(&scope).map_err(|error| self.broken("[require]", &error))?
+        {
+            return Err(Failure::fatal(Problem::new(ProblemType::HANDLER_FAILED, detail)));
+        }
         let result = self.result(&ended, &scope)?;
         let scope = scope.with_result(&result);
         self.speak(&scope)?;
