@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use raincheck_core::{Misfit, Problem, ProblemType};
+use raincheck_core::{Json, Misfit, Problem, ProblemType};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -74,6 +74,21 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -
             Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer)
         }
     }
+}
+
+/// Whether JSON that is kept for others can be read by them.
+///
+/// # Errors
+/// If it nests too deep or has half a character in it; `pointer` says where it stands in the request.
+pub(crate) fn check(json: &Json, pointer: &str) -> Result<(), Problem> {
+    let detail = if !is_shallow(json.as_str()) {
+        "this is nested deeper than 64 levels"
+    } else if !has_whole_characters(json.as_str()) {
+        "a string has half a surrogate pair (an escape from \\ud800 to \\udfff alone)"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(ProblemType::INVALID_REQUEST, detail).at(pointer))
 }
 
 /// Whether valid JSON text nests no deeper than [`DEPTH_MAX`].

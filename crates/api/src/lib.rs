@@ -13,6 +13,7 @@ mod anthropic;
 mod api;
 mod auth;
 mod body;
+mod conversations;
 mod dialect;
 mod door;
 mod doors;

@@ -159,9 +159,14 @@ impl ApiError {
     }
 
     /// The problem belongs to entry `number` of a batch.
-    pub(crate) fn of_entry(mut self, number: usize) -> Self {
+    pub(crate) fn of_entry(self, number: usize) -> Self {
+        self.within(&format!("/jobs/{number}"))
+    }
+
+    /// The problem belongs to the part of the request that is at this pointer.
+    pub(crate) fn within(mut self, part: &str) -> Self {
         if let Some(pointer) = &mut self.0.problem.pointer {
-            *pointer = format!("/jobs/{number}{pointer}").into_boxed_str();
+            *pointer = format!("{part}{pointer}").into_boxed_str();
         }
         self
     }

@@ -16,8 +16,8 @@ use crate::dialect::Calls;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::ApiError;
 use crate::{
-    ApiSettings, anthropic, door, fal, health, jobs, kinds, leases, openai, openapi, queues, recipes, replicate,
-    upstreams, webhooks,
+    ApiSettings, anthropic, conversations, door, fal, health, jobs, kinds, leases, openai, openapi, queues, recipes,
+    replicate, upstreams, webhooks,
 };
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
@@ -79,6 +79,12 @@ fn native() -> Routes {
         .with(Method::POST, "/v1/jobs/{id}/webhook/redeliver", webhooks::redeliver)
         .with(Method::GET, "/v1/webhooks/secret", webhooks::secret)
         .with(Method::POST, "/v1/webhooks/secret/rotate", webhooks::rotate)
+        .with(Method::POST, "/v1/conversations", conversations::create)
+        .with(Method::GET, "/v1/conversations", conversations::list)
+        .with(Method::GET, "/v1/conversations/{id}", conversations::get)
+        .with(Method::DELETE, "/v1/conversations/{id}", conversations::delete)
+        .with(Method::GET, "/v1/conversations/{id}/messages", conversations::messages)
+        .with(Method::POST, "/v1/conversations/{id}/messages", conversations::say)
         .with(Method::GET, "/v1/kinds", kinds::kinds)
         .with(Method::GET, "/v1/queues", queues::queues)
         .with(Method::POST, "/v1/queues/{queue}/pause", queues::pause)

@@ -4,6 +4,7 @@ mod anthropic;
 mod anthropic_batches;
 mod auth;
 mod batch;
+mod conversations;
 mod documented;
 mod events;
 mod fal;

@@ -2,7 +2,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use raincheck_core::{JobId, ProblemType, Tenant};
+use raincheck_core::{ConversationId, JobId, ProblemType, Tenant};
 use raincheck_engine::Submitted;
 use raincheck_store::Idempotency;
 
@@ -48,6 +48,11 @@ impl IdempotencyKey {
     /// The same of a request to do this job anew, which has no body. No body that is JSON reads like this path.
     pub(crate) fn anew(&self, tenant: &Tenant, job: JobId) -> Option<Idempotency> {
         self.single(tenant, format!("/v1/jobs/{job}/retry").as_bytes())
+    }
+
+    /// The same of what is said in a conversation. No body that is JSON begins like this path.
+    pub(crate) fn said(&self, tenant: &Tenant, conversation: ConversationId, body: &[u8]) -> Option<Idempotency> {
+        self.single(tenant, &[format!("/v1/conversations/{conversation} ").as_bytes(), body].concat())
     }
 
     /// The same for each entry of a batch, which gets a name of its own from the one of the whole.

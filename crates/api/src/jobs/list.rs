@@ -77,9 +77,10 @@ fn tenant(query: &Query, caller: &Caller<Read>) -> Result<Option<Tenant>, ApiErr
 }
 
 /// A place in the list, as clients hand it back. What it looks like is nobody's business.
-struct Cursor(JobKey);
+pub(crate) struct Cursor(pub(crate) JobKey);
 
-fn cursor(key: JobKey) -> String {
+/// The cursor of this place.
+pub(crate) fn cursor(key: JobKey) -> String {
     format!("c{:x}", key.as_i64())
 }
 

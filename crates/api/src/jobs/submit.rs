@@ -25,7 +25,7 @@ pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
     key: IdempotencyKey,
-    Wait(wait): Wait,
+    wait: Wait,
     query: Query,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
@@ -38,11 +38,20 @@ pub(crate) async fn submit(
     let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| error)?;
     // One entry in, one out.
     let submitted = submitted.into_iter().next().unwrap_or(Err(SubmitError::Store(StoreError::Stopped)))?;
-    let response = match wait {
-        None => accepted(&api, submitted.job()),
-        Some(wait) => waited(&api, &caller, submitted.job(), wait).await?,
-    };
-    Ok(marked(response, &submitted))
+    Ok(marked(answered(&api, &caller, submitted.job(), wait).await?, &submitted))
+}
+
+/// A job that was accepted, at once or, where that is preferred, as soon as it has ended.
+pub(crate) async fn answered(
+    api: &Api,
+    caller: &Caller<Submit>,
+    job: &Job,
+    Wait(wait): Wait,
+) -> Result<Response, ApiError> {
+    match wait {
+        None => Ok(accepted(api, job)),
+        Some(wait) => waited(api, caller, job, wait).await,
+    }
 }
 
 /// 202, where to look, and when.

@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 
 use raincheck_core::{
-    ConcurrencyKey, Job, JobId, Json, Kind, Labels, Outcome, Priority, Problem, ProblemType, Progress, QueueName,
-    State, StepRecord, Tenant, Time,
+    ConcurrencyKey, ConversationId, Job, JobId, Json, Kind, Labels, MessageId, Outcome, Priority, Problem, ProblemType,
+    Progress, QueueName, State, StepRecord, Tenant, Time, Turn,
 };
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -88,6 +88,9 @@ pub(crate) struct JobView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     parent: Option<JobId>,
+    /// The turn of a conversation that it gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn: Option<TurnView>,
     /// Who is told when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<&'a str>,
@@ -151,6 +154,27 @@ pub(crate) struct ErrorSchema {
     /// Where in the request: a JSON pointer.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
+}
+
+/// The part of a conversation that a job gives.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Turn")]
+struct TurnView {
+    /// The conversation.
+    #[schemars(with = "String")]
+    conversation: ConversationId,
+    /// What the user said.
+    #[schemars(with = "String")]
+    message: MessageId,
+    /// The answer, which is `processing` until the job has ended.
+    #[schemars(with = "String")]
+    answer: MessageId,
+}
+
+impl From<Turn> for TurnView {
+    fn from(Turn { conversation, message, answer, .. }: Turn) -> Self {
+        Self { conversation, message, answer }
+    }
 }
 
 /// A step whose result is recorded: it is not run again in later attempts.
@@ -252,6 +276,7 @@ impl<'a> JobView<'a> {
             estimated_start_at: None,
             retry_of: spec.retry_of,
             parent: spec.parent,
+            turn: spec.turn.map(TurnView::from),
             webhook: spec.webhook.as_ref().map(|webhook| &*webhook.url),
             result: match outcome {
                 Some(Outcome::Completed(result)) => Some(result),

@@ -5,12 +5,17 @@ use serde_json::{Value, json};
 use super::operation::{Operation, reference};
 use crate::problem::PROBLEM_JSON;
 
+mod conversing;
+
 const JOB_ID: &str = "^job_[0-9a-f]{32}$";
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// Every operation, in the order of the document.
 pub(super) fn all() -> Vec<Operation> {
-    [submitting(), reading(), changing(), telling(), overview(), working(), operating()].into_iter().flatten().collect()
+    [submitting(), reading(), changing(), telling(), conversing::conversing(), overview(), working(), operating()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn submitting() -> Vec<Operation> {

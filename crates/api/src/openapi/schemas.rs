@@ -2,6 +2,9 @@ use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use crate::conversations::{
+    ConversationRequest, ConversationView, ConversationsPage, MessageRequest, MessageView, MessagesPage,
+};
 use crate::health::Health;
 use crate::jobs::{BatchReply, BatchRequest, CancelRequest, EventsPage, JobRequest, JobView, JobsPage};
 use crate::kinds::KindsReply;
@@ -21,6 +24,8 @@ pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
     define::<JobRequest>(&mut read);
     define::<BatchRequest>(&mut read);
     define::<CancelRequest>(&mut read);
+    define::<ConversationRequest>(&mut read);
+    define::<MessageRequest>(&mut read);
     define::<LeaseRequest>(&mut read);
     define::<HeartbeatRequest>(&mut read);
     define::<AppendRequest>(&mut read);
@@ -30,6 +35,10 @@ pub(super) fn all(kinds: &[&str]) -> Map<String, Value> {
     define::<JobsPage<'_>>(&mut written);
     define::<BatchReply<'_>>(&mut written);
     define::<EventsPage<'_>>(&mut written);
+    define::<ConversationView<'_>>(&mut written);
+    define::<ConversationsPage<'_>>(&mut written);
+    define::<MessageView<'_>>(&mut written);
+    define::<MessagesPage<'_>>(&mut written);
     define::<KindsReply<'_>>(&mut written);
     define::<QueueView>(&mut written);
     define::<QueuesReply>(&mut written);
