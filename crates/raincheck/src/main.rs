@@ -1,8 +1,9 @@
 //! The raincheck command: serve, submit, follow and the rest.
 //!
 //! The only room that names a store, reads the environment or writes to a terminal. It wires the others together
-//! (`serve`), and is itself a client of the HTTP API (`submit`, `follow`, …): it knows no more than any other client
-//! could. Only `key` opens the data directory besides the server.
+//! (`serve`, on what the library of this crate has for programs that embed it), and is itself a client of the HTTP API
+//! (`submit`, `follow`, …): it knows no more than any other client could. Only `key` opens the data directory besides the
+//! server.
 
 mod args;
 mod check;

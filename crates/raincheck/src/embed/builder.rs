@@ -133,7 +133,10 @@ impl Builder {
     /// How the HTTP side behaves. `keyless`, `files` and `path` are not taken from it: they follow from the address, the data
     /// directory and [`Self::path`].
     pub fn api_settings(mut self, settings: ApiSettings) -> Self {
-        self.api = ApiSettings { path: self.api.path, ..settings };
+        let ApiSettings { path, doors, .. } = self.api;
+        self.api = ApiSettings { path, ..settings };
+        // Who only wants another limit does not mean to tell no webhooks any more.
+        self.api.doors.messenger = self.api.doors.messenger.or(doors.messenger);
         self
     }
 
