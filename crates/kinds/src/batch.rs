@@ -3,6 +3,7 @@
 mod calls;
 mod file;
 mod journal;
+mod marks;
 mod output;
 
 use std::collections::BTreeSet;
@@ -20,9 +21,11 @@ use raincheck_upstream::Upstreams;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::calling::ATTEMPTS;
 use crate::input;
 use file::{Calls, Mistake};
 use journal::{Entry, Journal};
+use marks::Sent;
 
 pub use calls::{Called, Line, Lines};
 
@@ -34,6 +37,8 @@ const CONCURRENCY: usize = 16;
 const RECORDED_AT_ONCE: usize = 64;
 /// The longest that one attempt may take: longer than a batch may.
 const TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a call that was not answered waits to be made again, at first; twice as long each time, five times.
+const UNANSWERED_WAIT: Duration = Duration::from_millis(500);
 /// Where the journals are, in the directory of the files.
 const JOURNALS: &str = ".batches";
 /// A journal that nobody has written to for so long belongs to no batch any more.
@@ -119,21 +124,24 @@ impl Batch {
         let calls = self.calls(context, input).await?;
         let path = self.journals.join(format!("{}.log", context.key().replace('/', ".")));
         let mut journal = Journal::open(&path).await.map_err(broken)?;
+        let sent = Sent::open(marks::beside(&path)).await.map_err(broken)?;
         let mut counts = Counts { total: calls.len(), ..journal.counts() };
         context.progress(counts.progress());
-        let stopped = self.make(context, &calls, &mut journal, &mut counts).await;
+        let stopped = self.make(context, &calls, &sent, &mut journal, &mut counts).await;
         let kept = input.output_expires_after.as_ref().map(|after| Duration::from_secs(after.seconds));
         if let Err(failure) = stopped {
             // What was done is given to whoever gave up the rest.
             if matches!(context.stop_reason(), Some(Stop::Cancelled | Stop::Expired)) {
                 output::write(&self.blobs, context.job(), &mut journal, &counts, kept).await.map_err(broken)?;
                 journal.remove().await.map_err(broken)?;
+                sent.remove().await.map_err(broken)?;
             }
             return Err(failure);
         }
         let written = output::write(&self.blobs, context.job(), &mut journal, &counts, kept);
         let outcome = context.step(OUTCOME, async { written.await.map_err(broken) }).await?;
         journal.remove().await.map_err(broken)?;
+        sent.remove().await.map_err(broken)?;
         Ok(outcome)
     }
 
@@ -159,11 +167,12 @@ impl Batch {
         &self,
         context: &Context,
         calls: &Calls,
+        sent: &Sent,
         journal: &mut Journal,
         counts: &mut Counts,
     ) -> Result<(), Failure> {
         let open: Vec<usize> = (0..calls.len()).filter(|line| !journal.has(*line)).collect();
-        let call = |line: usize| self.call(context, calls, line);
+        let call = |line: usize| self.call(context, calls, sent, line);
         let mut ended =
             std::pin::pin!(stream::iter(open).map(call).buffer_unordered(CONCURRENCY).ready_chunks(RECORDED_AT_ONCE));
         loop {
@@ -191,15 +200,38 @@ impl Batch {
     }
 
     /// Makes the call of a line, waiting as long as its upstream wants.
-    async fn call(&self, context: &Context, calls: &Calls, line: usize) -> Result<Entry, Failure> {
+    async fn call(&self, context: &Context, calls: &Calls, sent: &Sent, line: usize) -> Result<Entry, Failure> {
         let call = calls.get(line).await.map_err(broken)?;
+        let (job, marks) = (context.job().id, sent.of(line));
         let key = format!("{}-{line}", context.key());
+        let entry = |called: &Called| Ok(Entry::new(job, line, &call.custom_id, called));
+        if marks.is_open().await {
+            return entry(&Called::ambiguous(
+                "an earlier attempt sent it and ended before the answer came; look there whether it was done",
+            ));
+        }
+        let mut unanswered = 0;
         loop {
             let made = Line { key: key.clone(), endpoint: calls.endpoint(), body: call.body.clone() };
-            match self.lines.call(made).await {
-                Called::Later(wait) => tokio::time::sleep(wait).await,
-                called => return Ok(Entry::new(context.job().id, line, &call.custom_id, &called)),
-            }
+            let called = match self.lines.call(made, &marks).await {
+                Err(failure) if failure.problem.is(ProblemType::OUTCOME_AMBIGUOUS) => {
+                    Called::ambiguous(&failure.problem.detail)
+                }
+                called => called?,
+            };
+            let wait = match called {
+                Called::Later(wait) => wait,
+                // Each time may be paid for.
+                Called::Unanswered { message } => {
+                    unanswered += 1;
+                    if unanswered >= ATTEMPTS {
+                        return entry(&Called::Failed { code: "upstream_failed".into(), message });
+                    }
+                    UNANSWERED_WAIT.saturating_mul(1 << unanswered.min(5))
+                }
+                called => return entry(&called),
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 }

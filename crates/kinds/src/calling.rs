@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::once::Steps;
+use crate::remote;
+
 /// An answer that is one object may have so many bytes.
 pub(crate) const OBJECT_MAX: usize = 64 << 20;
 /// How often a job that calls an upstream may fail before it has failed, unless it asks otherwise: with the usual backoff that is
@@ -167,10 +170,15 @@ pub(crate) fn seconds(took: Duration) -> f64 {
 /// # Errors
 /// What the last call means for the job.
 pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call: &dyn Call) -> Result<Json, Failure> {
+    Steps::of_job(context).check()?;
+    // What an upstream has under way is not begun at another, whatever became of its gate since.
+    let held = remote::place(context, routes)?;
+    let routes = &routes[held.unwrap_or(0)..];
     let mut last = None;
     for (number, route) in routes.iter().enumerate() {
         let is_last = number + 1 == routes.len();
-        if !is_last && route.gate().is_down() {
+        let is_held = number == 0 && held.is_some();
+        if !is_last && !is_held && route.gate().is_down() {
             continue;
         }
         let began = Instant::now();

@@ -9,10 +9,13 @@ use serde_json::{Map, Value, json};
 
 use crate::calling::{self, Call, OBJECT_MAX};
 use crate::input;
+use crate::once::{Ambiguous, Marks, Steps, is_once, once};
 
 /// The model of the gate: an endpoint that is just HTTP has none.
 const MODEL: &str = "http";
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+/// Those that only ask.
+const SAFE: [&str; 2] = ["GET", "HEAD"];
 /// Headers that are the connection's, the key's or the upstream's own affair.
 const NOT_THE_CALLERS: [&str; 9] = [
     "host",
@@ -45,6 +48,8 @@ struct Input {
     body: Option<Value>,
     #[serde(default)]
     expect: Vec<u16>,
+    #[serde(default)]
+    on_ambiguous: Option<Ambiguous>,
 }
 
 fn post() -> String {
@@ -103,6 +108,11 @@ impl Input {
         Ok(request)
     }
 
+    /// What changes nothing may be asked as often as one likes.
+    fn is_once(&self, route: &Route) -> bool {
+        !SAFE.contains(&self.method.as_str()) && is_once(route, self.on_ambiguous)
+    }
+
     fn expects(&self, status: u16) -> bool {
         if self.expect.is_empty() { (200..300).contains(&status) } else { self.expect.contains(&status) }
     }
@@ -135,10 +145,14 @@ impl Call for Input {
                 }
             }
         };
-        tokio::select! {
-            called = called => Ok(called),
-            _ = context.cancelled() => Err(Failure::cancelled()),
-        }
+        let called = async {
+            tokio::select! {
+                called = called => Ok(called),
+                _ = context.cancelled() => Err(Failure::cancelled()),
+            }
+        };
+        let marks = Steps::of_job(context);
+        once(self.is_once(route).then_some(&marks as &dyn Marks), &route.served().upstream, called).await
     }
 }
 
@@ -167,6 +181,7 @@ impl Handler for HttpRequest {
                 "headers": { "type": "object", "additionalProperties": { "type": "string" } },
                 "body": { "description": "Text is sent as it is, everything else as JSON." },
                 "expect": { "type": "array", "items": { "type": "integer" }, "description": "The statuses that are a result; 200 to 299 if left out." },
+                "on_ambiguous": { "enum": ["retry", "fail"], "description": "What becomes of a call that was sent and not answered." },
             },
             "required": ["upstream", "path"],
             "additionalProperties": false,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::calling::{self, Call, OBJECT_MAX, object};
+use crate::once::{Ambiguous, Marks, Steps, is_once, once};
 use crate::{input, remote};
 use fal::Fal;
 use replicate::Replicate;
@@ -32,6 +33,8 @@ struct Input {
     upstream: Option<String>,
     #[serde(default)]
     input: Map<String, Value>,
+    #[serde(default)]
+    on_ambiguous: Option<Ambiguous>,
 }
 
 impl ImageGenerate {
@@ -56,9 +59,12 @@ impl Call for Input {
     async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure> {
         let permit = calling::enter(context, route, 0).await?;
         let arguments = Value::Object(self.input.clone());
+        let is_once = is_once(route, self.on_ambiguous);
         match route.config().protocol {
-            Protocol::Fal => remote::run(context, route, permit, &Fal::new(route, arguments)).await,
-            Protocol::Replicate => remote::run(context, route, permit, &Replicate { route, input: arguments }).await,
+            Protocol::Fal => remote::run(context, route, permit, &Fal::new(route, arguments), is_once).await,
+            Protocol::Replicate => {
+                remote::run(context, route, permit, &Replicate { route, input: arguments }, is_once).await
+            }
             Protocol::Openai | Protocol::Anthropic | Protocol::Http => {
                 let mut body = self.input.clone();
                 body.insert("model".into(), route.model().into());
@@ -66,10 +72,14 @@ impl Call for Input {
                 let mut request = Request::post("/images/generations", body.into());
                 request.idempotency_key = Some(context.key());
                 let called = async { object(&route.send(permit, &request).await?.read(OBJECT_MAX).await?) };
-                tokio::select! {
-                    called = called => Ok(called),
-                    _ = context.cancelled() => Err(Failure::cancelled()),
-                }
+                let called = async {
+                    tokio::select! {
+                        called = called => Ok(called),
+                        _ = context.cancelled() => Err(Failure::cancelled()),
+                    }
+                };
+                let marks = Steps::of_job(context);
+                once(is_once.then_some(&marks as &dyn Marks), &route.served().upstream, called).await
             }
         }
     }
@@ -84,6 +94,7 @@ impl Handler for ImageGenerate {
                 "model": { "type": "string", "description": "The model or endpoint, such as fal-ai/flux/dev." },
                 "upstream": { "type": "string", "description": "The upstream to call; the first that takes the model if left out." },
                 "input": { "type": "object", "description": "What the model is given: the provider's own arguments." },
+                "on_ambiguous": { "enum": ["retry", "fail"], "description": "What becomes of a call that was sent and not answered." },
             },
             "required": ["model"],
             "additionalProperties": false,

@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use raincheck_blob::mentions;
 use raincheck_core::{Json, Lane, Openings, Problem, ProblemType, Tenant};
 use raincheck_engine::{About, Context, Failure, Handler};
-use raincheck_upstream::{Answer, CallFailure, Frames, OnAmbiguous, Protocol, Request, Route, Upstreams, estimate};
-use serde::{Deserialize, Serialize};
+use raincheck_upstream::{Answer, CallFailure, Frames, Protocol, Request, Route, Upstreams, estimate};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::calling::{ATTEMPTS, Call, OBJECT_MAX, enter, first_that_serves, object, routes};
+use crate::once::{Ambiguous, Marks, Steps, is_once, once};
 use crate::{Courier, input, remote};
 use assemble::Assembly;
 use background::Background;
@@ -40,19 +41,6 @@ struct Head {
     upstream: Option<String>,
     #[serde(default)]
     on_ambiguous: Option<Ambiguous>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Ambiguous {
-    Retry,
-    Fail,
-}
-
-/// Recorded before a call that must not be made twice.
-#[derive(Debug, Serialize, Deserialize)]
-struct Sent {
-    attempt: u32,
 }
 
 impl Llm {
@@ -133,41 +121,25 @@ impl Llm {
     ) -> Result<Result<Value, CallFailure>, Failure> {
         let tokens = estimate(&Value::Object(body.clone()));
         let permit = enter(context, route, tokens).await?;
-        self.mark(context, route, head).await?;
+        let is_once = is_once(route, head.on_ambiguous);
         if self.dialect == Dialect::Response && route.config().native_background {
             let response = Background { route, body };
-            return remote::run(context, route, permit, &response).await;
+            return remote::run(context, route, permit, &response, is_once).await;
         }
         let mut request = Request::post(self.dialect.path(), self.dialect.body(body, route.model()));
         request.idempotency_key = Some(context.key());
-        let sent = tokio::select! {
-            sent = route.send(permit, &request) => sent,
-            _ = context.cancelled() => return Err(Failure::cancelled()),
+        let call = async {
+            let sent = tokio::select! {
+                sent = route.send(permit, &request) => sent,
+                _ = context.cancelled() => return Err(Failure::cancelled()),
+            };
+            match sent {
+                Ok(answer) => self.read(context, answer).await,
+                Err(failure) => Ok(Err(failure)),
+            }
         };
-        match sent {
-            Ok(answer) => self.read(context, answer).await,
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    /// Records that the call is about to be made, if it must not be made twice; refuses to if an earlier attempt made it and
-    /// nobody knows what came of that.
-    async fn mark(&self, context: &Context, route: &Route, head: &Head) -> Result<(), Failure> {
-        if !is_once(route, head) {
-            return Ok(());
-        }
-        let attempt = context.job().life.attempt;
-        let name = format!("sent {}", route.served().upstream);
-        let sent: Sent = context.step(&name, async { Ok(Sent { attempt }) }).await?;
-        // An attempt that heard the upstream's own refusal ended by it, and is counted as a failure: only one that died did not.
-        if sent.attempt == attempt || context.job().life.lease_losses == 0 {
-            return Ok(());
-        }
-        Err(ambiguous(&format!(
-            "attempt {} asked {} and died before the answer came",
-            sent.attempt,
-            route.served().upstream
-        )))
+        let marks = Steps::of_job(context);
+        once(is_once.then_some(&marks as &dyn Marks), &route.served().upstream, call).await
     }
 
     async fn read(&self, context: &Context, answer: Answer) -> Result<Result<Value, CallFailure>, Failure> {
@@ -226,17 +198,6 @@ impl Llm {
     }
 }
 
-/// Whether the call must not be made twice.
-fn is_once(route: &Route, head: &Head) -> bool {
-    let of_input = head.on_ambiguous.map(|policy| policy == Ambiguous::Fail);
-    of_input.unwrap_or(route.config().on_ambiguous == OnAmbiguous::Fail)
-}
-
-fn ambiguous(what: &str) -> Failure {
-    let detail = format!("{what}; look there whether it was done, then retry the job");
-    Failure::fatal(Problem::new(ProblemType::OUTCOME_AMBIGUOUS, detail))
-}
-
 /// A call with its input.
 struct Made<'a> {
     llm: &'a Llm,
@@ -247,12 +208,7 @@ struct Made<'a> {
 #[async_trait]
 impl Call for Made<'_> {
     async fn call(&self, context: &Context, route: &Route) -> Result<Result<Value, CallFailure>, Failure> {
-        match self.llm.call(context, route, &self.body, &self.head).await? {
-            Err(failure) if failure.verdict.is_ambiguous && is_once(route, &self.head) => {
-                Err(ambiguous(&failure.detail))
-            }
-            called => Ok(called),
-        }
+        self.llm.call(context, route, &self.body, &self.head).await
     }
 }
 

@@ -20,6 +20,8 @@ use written::Written;
 
 /// Requests of a batch, in number: each is a step.
 const REQUESTS_MAX: usize = STEPS_MAX as usize;
+/// Requests, in number, of a batch in which none may be asked for twice: that it is sent is a step too, and that it was refused.
+const ONCE_MAX: usize = REQUESTS_MAX / 4;
 /// Requests of one batch under way at once; how many the upstream takes is its gate's affair.
 const CONCURRENCY: usize = 16;
 /// The longest `custom_id`, in bytes.
@@ -41,11 +43,17 @@ pub trait Messages: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Has the message written, with the retries and waits that the upstream needs.
+    /// Whether the message must not be asked for twice; then each time that it is, is recorded.
+    fn is_once(&self, params: &Json, upstream: Option<&str>) -> bool {
+        let _ = (params, upstream);
+        false
+    }
+
+    /// Has the message written, with the retries and waits that the upstream needs. `name` is the request's own in its batch.
     ///
     /// # Errors
     /// Why there is none. What would fail again becomes the request's error; anything else is tried again in the next attempt.
-    async fn message(&self, context: &Context, request: MessageRequest) -> Result<Json, Failure>;
+    async fn message(&self, context: &Context, name: &str, request: MessageRequest) -> Result<Json, Failure>;
 }
 
 /// A message to be written.
@@ -170,6 +178,11 @@ impl Handler for MessageBatch {
                 known.insert(model);
             }
         }
+        let once = requests.iter().filter(|request| self.0.is_once(&request.params, upstream.as_deref())).count();
+        if once > ONCE_MAX {
+            let detail = format!("a batch has at most {ONCE_MAX} requests with on_ambiguous = fail; divide it");
+            return Err(Problem::new(ProblemType::INVALID_INPUT, detail).at("/input/requests"));
+        }
         Ok(())
     }
 
@@ -213,7 +226,7 @@ impl MessageBatch {
     /// A request's result, recorded: of this attempt or an earlier one.
     async fn entry(&self, context: &Context, custom_id: String, request: MessageRequest) -> Result<Entry, Failure> {
         let writing = async {
-            match self.0.message(context, request).await {
+            match self.0.message(context, &custom_id, request).await {
                 Ok(message) => Ok(Entry::succeeded(message)),
                 Err(failure) if outcome::is_final(context, &failure) => Ok(Entry::errored(&failure.problem)),
                 Err(failure) => Err(failure),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::calling::failed;
+use crate::once::{Marks, Steps, once};
 
 /// How often the upstream is asked how far it is: at first, and at last.
 const ASK_FIRST: Duration = Duration::from_millis(500);
@@ -50,67 +51,114 @@ struct Started {
 /// Work that an upstream has begun and not brought to a good end so often is given up.
 const TURNS_MAX: u32 = 3;
 
+/// The beginnings of work at an upstream: what it took and could not do is begun anew.
+struct Turn<'a> {
+    upstream: &'a str,
+    number: u32,
+}
+
+impl<'a> Turn<'a> {
+    /// The first that has not failed.
+    fn current(context: &Context, upstream: &'a str) -> Result<Self, Failure> {
+        let mut turn = Self { upstream, number: 1 };
+        while context.recorded::<bool>(&turn.failed())?.is_some() {
+            turn.number += 1;
+        }
+        Ok(turn)
+    }
+
+    /// The step that records the upstream's name for it.
+    fn started(&self) -> String {
+        match self.number {
+            1 => format!("started at {}", self.upstream),
+            number => format!("started at {}, {number}", self.upstream),
+        }
+    }
+
+    /// The step that records that it came to nothing.
+    fn failed(&self) -> String {
+        format!("failed at {}, {}", self.upstream, self.number)
+    }
+
+    fn key(&self, whole: String) -> String {
+        if self.number == 1 { whole } else { format!("{whole}-{}", self.number) }
+    }
+}
+
+/// Whether an upstream has taken work of this job that has not failed.
+pub(crate) fn is_under_way(context: &Context, upstream: &str) -> Result<bool, Failure> {
+    let turn = Turn::current(context, upstream)?;
+    Ok(context.recorded::<Started>(&turn.started())?.is_some())
+}
+
+/// The place of the upstream that has work of this job under way.
+pub(crate) fn place(context: &Context, routes: &[Route]) -> Result<Option<usize>, Failure> {
+    for (place, route) in routes.iter().enumerate() {
+        if is_under_way(context, &route.served().upstream)? {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
+}
+
 /// Has an upstream do something, unless an earlier attempt had it begin, and waits until that has ended. `Ok(Err(…))` if it
-/// failed or did not take it.
+/// failed or did not take it. If `is_once`, it is not asked to begin again when it may have heard that.
 ///
 /// # Errors
-/// If the attempt is asked to stop.
+/// If the attempt is asked to stop, or the work may have begun behind an id that nobody knows.
 pub(crate) async fn run(
     context: &Context,
     route: &Route,
-    mut permit: Permit,
+    permit: Permit,
     remote: &dyn Remote,
+    is_once: bool,
 ) -> Result<Result<Value, CallFailure>, Failure> {
-    let mut refused = None;
     let upstream = route.served().upstream;
-    // What it took and could not do is begun anew.
-    let mut turn = 1;
-    while context.recorded::<bool>(&failed_at(&upstream, turn))?.is_some() {
-        turn += 1;
-    }
-    let whole = context.key();
-    let (name, key) = match turn {
-        1 => (format!("started at {upstream}"), whole),
-        _ => (format!("started at {upstream}, {turn}"), format!("{whole}-{turn}")),
-    };
-    let started = context.step(&name, async {
-        match remote.start(&key).await {
-            Ok(id) => Ok(Started { id }),
-            Err(failure) => {
-                refused = Some(failure);
-                Err(Failure::transient("the upstream did not take it"))
+    let turn = Turn::current(context, &upstream)?;
+    let marks = Steps::of_job(context);
+    let mut permit = Some(permit);
+    let started = match context.recorded::<Started>(&turn.started())? {
+        Some(started) => started,
+        None => {
+            let key = turn.key(context.key());
+            let begin = async {
+                let begun = remote.start(&key).await;
+                if let Err(failure) = &begun
+                    && let Some(permit) = permit.take()
+                {
+                    permit.fail(failure);
+                }
+                Ok(begun)
+            };
+            match once(is_once.then_some(&marks as &dyn Marks), &upstream, begin).await? {
+                Ok(id) => context.step(&turn.started(), async { Ok(Started { id }) }).await?,
+                Err(refused) => return Ok(Err(refused)),
             }
         }
-    });
-    let started = match started.await {
-        Ok(started) => started,
-        Err(failure) => {
-            let Some(refused) = refused else { return Err(failure) };
-            permit.fail(&refused);
-            return Ok(Err(refused));
-        }
     };
-    permit.begun();
+    marks.taken().await?;
+    permit.iter_mut().for_each(Permit::begun);
     let (ended, is_over) = wait(context, remote, &started.id).await?;
     match &ended {
-        Ok(result) => permit.end(Usage::read(result)),
+        Ok(result) => {
+            if let Some(permit) = permit {
+                permit.end(Usage::read(result));
+            }
+        }
         Err(failure) => {
-            permit.fail(failure);
+            if let Some(permit) = permit {
+                permit.fail(failure);
+            }
             if is_over {
-                context.step(&failed_at(&upstream, turn), async { Ok(true) }).await?;
+                context.step(&turn.failed(), async { Ok(true) }).await?;
             }
             // Each turn is paid for.
-            if is_over && turn >= TURNS_MAX {
+            if is_over && turn.number >= TURNS_MAX {
                 return Err(Failure::fatal(failed(failure).problem));
             }
         }
     }
     Ok(ended)
-}
-
-/// Records that what the upstream took the n-th time came to nothing.
-fn failed_at(upstream: &str, turn: u32) -> String {
-    format!("failed at {upstream}, {turn}")
 }
 
 /// What came of it, and whether the upstream said so; it may be still at work if not.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_blob::{Blobs, FileId, Wanted};
 use raincheck_core::{Outcome, Time};
-use raincheck_engine::{Clock, Engine, Registry, SystemClock};
-use raincheck_kinds::{Batch, Called, Line, Lines};
+use raincheck_engine::{Clock, Engine, Failure, Registry, SystemClock};
+use raincheck_kinds::{Batch, Called, Line, Lines, Marks};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -32,7 +32,7 @@ impl Counted {
 
 #[async_trait]
 impl Lines for Counted {
-    async fn call(&self, line: Line) -> Called {
+    async fn call(&self, line: Line, _: &dyn Marks) -> Result<Called, Failure> {
         let body: Value = line.body.parse().unwrap();
         let number = body["n"].as_u64().unwrap();
         let times = {
@@ -42,7 +42,7 @@ impl Lines for Counted {
             *times
         };
         let said = body["do"].as_str().unwrap_or_default();
-        match said {
+        Ok(match said {
             "refuse" => Called::Answered {
                 status: 400,
                 request_id: String::new(),
@@ -60,7 +60,7 @@ impl Lines for Counted {
                 Called::Answered { status: 200, request_id: String::new(), body: line.body }
             }
             _ => Called::Answered { status: 200, request_id: "req_1".into(), body: line.body },
-        }
+        })
     }
 }
 

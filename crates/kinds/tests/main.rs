@@ -7,5 +7,6 @@ mod image;
 mod llm;
 mod message_batch;
 mod outage;
+mod paid_once;
 mod scan;
 mod support;

@@ -33,7 +33,7 @@ impl Writer {
 
 #[async_trait]
 impl Messages for Writer {
-    async fn message(&self, _: &Context, request: MessageRequest) -> Result<Json, Failure> {
+    async fn message(&self, _: &Context, _: &str, request: MessageRequest) -> Result<Json, Failure> {
         let _permit = self.at_once.try_acquire().expect("no more than 16 at once");
         let times = {
             let mut asked = self.asked.lock().unwrap();

@@ -24,7 +24,18 @@ pub(crate) async fn engine(registry: Registry) -> Engine {
 }
 
 pub(crate) async fn submit(engine: &Engine, kind: &str, input: serde_json::Value) -> Result<JobId, Problem> {
-    let submission = Submission::new(kind.parse().unwrap(), Json::from(input));
+    submit_with(engine, kind, input, |_| ()).await
+}
+
+/// With other wishes.
+pub(crate) async fn submit_with(
+    engine: &Engine,
+    kind: &str,
+    input: serde_json::Value,
+    wish: impl FnOnce(&mut Submission),
+) -> Result<JobId, Problem> {
+    let mut submission = Submission::new(kind.parse().unwrap(), Json::from(input));
+    wish(&mut submission);
     match engine.submit(vec![submission]).await {
         Ok(mut answers) => Ok(answers.remove(0).unwrap().job().id),
         Err((_, SubmitError::Refused(problem))) => Err(problem),

@@ -58,7 +58,9 @@ impl Entry {
                 (Some(Answered { status_code: *status, request_id, body }), json!(null), *status < 400)
             }
             Called::Failed { code, message } => (None, json!({ "code": code, "message": message }), false),
-            Called::Later(_) => (None, json!({ "code": "not_done", "message": "it was not done" }), false),
+            Called::Unanswered { .. } | Called::Later(_) => {
+                (None, json!({ "code": "not_done", "message": "it was not done" }), false)
+            }
         };
         let told = serde_json::to_string(&Told { id, custom_id, response, error });
         let text = told.unwrap_or_else(|_| json!({ "custom_id": custom_id }).to_string());

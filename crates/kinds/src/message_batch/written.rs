@@ -3,11 +3,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_core::{Json, Problem, ProblemType};
 use raincheck_engine::{Context, Failure};
-use raincheck_upstream::{OnAmbiguous, PassFailure, Protocol, Request, Route, Upstreams, estimate};
+use raincheck_upstream::{PassFailure, Protocol, Request, Route, Upstreams, estimate};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{MessageRequest, Messages};
 use crate::calling::{failed, routes};
+use crate::once::{Ambiguous, Marks, Part, Steps, is_once};
 
 /// How long a message waits for its turn at the gate. One that has no turn by then is tried again in another attempt.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
@@ -27,13 +29,17 @@ impl Messages for Written {
         routes(&self.0, Protocol::Anthropic, model, upstream).map(drop)
     }
 
-    async fn message(&self, context: &Context, request: MessageRequest) -> Result<Json, Failure> {
+    fn is_once(&self, params: &Json, upstream: Option<&str>) -> bool {
+        let Ok(Head { model, on_ambiguous }) = params.parse() else { return false };
+        routes(&self.0, Protocol::Anthropic, &model, upstream).is_ok_and(|routes| must_be_once(&routes, on_ambiguous))
+    }
+
+    async fn message(&self, context: &Context, name: &str, request: MessageRequest) -> Result<Json, Failure> {
+        let Head { model, on_ambiguous } = request.params.parse().map_err(|error| unfit(&error))?;
         let mut params: Map<String, Value> = request.params.parse().map_err(|error| unfit(&error))?;
-        // A batch has no streams.
-        params.remove("stream");
-        let model = params.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
+        // A batch has no streams; and what is ours is not sent.
+        ["stream", "on_ambiguous"].iter().for_each(|name| drop(params.remove(*name)));
         let routes = routes(&self.0, Protocol::Anthropic, &model, request.upstream.as_deref())?;
-        let tokens = estimate(&Value::Object(params.clone()));
         let make = |route: &Route| {
             let mut params = params.clone();
             params.insert("model".into(), route.model().into());
@@ -41,31 +47,38 @@ impl Messages for Written {
             sent.idempotency_key = Some(request.key.clone());
             sent
         };
-        let passed = tokio::select! {
-            passed = self.0.pass(&routes, tokens, PATIENCE, make) => passed,
+        let tokens = estimate(&Value::Object(params.clone()));
+        let part = Part { routes: &routes, tokens, patience: PATIENCE, max: MESSAGE_MAX };
+        let steps = Steps::of_part(context, name);
+        // What may have been written is not waited for at a gate.
+        steps.check()?;
+        let marks = must_be_once(&routes, on_ambiguous).then_some(&steps as &dyn Marks);
+        let called = tokio::select! {
+            called = part.call(&self.0, marks, make) => called?,
             _ = context.cancelled() => return Err(Failure::cancelled()),
         };
-        let answer = match passed {
-            Ok(answer) => answer,
+        match called {
+            Ok(whole) => Ok(whole.body),
             Err(PassFailure::Closed(closed)) => {
                 let problem = Problem::new(ProblemType::UPSTREAM_CLOSED, "the upstream takes no calls for now");
-                return Err(Failure::postponed(problem, closed.wait.clamp(POSTPONED_MIN, POSTPONED_MAX)));
+                Err(Failure::postponed(problem, closed.wait.clamp(POSTPONED_MIN, POSTPONED_MAX)))
             }
-            Err(PassFailure::Failed(failure)) if failure.verdict.is_ambiguous && is_once(&routes) => {
-                let detail = format!("{}; look there whether it was done", failure.detail);
-                return Err(Failure::fatal(Problem::new(ProblemType::OUTCOME_AMBIGUOUS, detail)));
-            }
-            Err(PassFailure::Failed(failure)) => return Err(failed(&failure)),
-        };
-        let bytes = answer.read(MESSAGE_MAX).await.map_err(|failure| failed(&failure))?;
-        let text = String::from_utf8(bytes.to_vec()).ok();
-        let message = text.and_then(|text| Json::from_text(text).ok());
-        message.ok_or_else(|| Failure::transient("the answer is no JSON"))
+            Err(PassFailure::Failed(failure)) => Err(failed(&failure)),
+        }
     }
 }
 
-fn is_once(routes: &[Route]) -> bool {
-    routes.first().is_some_and(|route| route.config().on_ambiguous == OnAmbiguous::Fail)
+/// What is looked at of a message.
+#[derive(Debug, Deserialize)]
+struct Head {
+    model: String,
+    #[serde(default)]
+    on_ambiguous: Option<Ambiguous>,
+}
+
+/// Whether a message must not be asked for twice: by what it says itself, or by its first upstream.
+fn must_be_once(routes: &[Route], wish: Option<Ambiguous>) -> bool {
+    routes.first().is_some_and(|route| is_once(route, wish))
 }
 
 fn unfit(error: &serde_json::Error) -> Failure {

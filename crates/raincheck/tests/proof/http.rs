@@ -90,7 +90,10 @@ impl Http {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
         if !body.is_empty() {
-            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                head.push_str("content-type: application/json\r\n");
+            }
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         self.send(format!("{head}\r\n{body}").as_bytes())?;
         self.answer()

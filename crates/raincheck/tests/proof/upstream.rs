@@ -4,67 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use raincheck_simulator::{
-    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, RetryAfter, SimConfig, Simulator,
-};
+use raincheck_simulator::{Fault, FaultKind, FaultRule, RetryAfter};
 use serde_json::Value;
-use tokio::runtime::Runtime;
 
-use super::http::Http;
 use super::job;
-use super::server::{Launch, Server};
+use super::provider::{CANARY, Stage};
 use super::trial::within;
-use crate::support::Place;
-
-const CANARY: &str = "sk-canary-4711";
-
-/// A simulated provider in this process, and a server that calls it.
-struct Stage {
-    place: Place,
-    server: Server,
-    simulator: Simulator,
-    runtime: Runtime,
-}
-
-impl Stage {
-    /// Calls take as long as `call_ms`; `settings` are added to those of the upstream.
-    fn new(call_ms: f64, settings: &str) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
-        let behaviour = Behaviour { call_ms: Some(Distribution::Constant(call_ms)), ..Behaviour::default() };
-        let config = SimConfig { behaviour, ..SimConfig::default() };
-        let address = "127.0.0.1:0".parse().expect("an address");
-        let simulator = runtime.block_on(Simulator::start(config, address)).expect("the simulator starts");
-        let place = Place::new();
-        let url = simulator.url(Dialect::Openai);
-        let file = format!(
-            "[upstream.openai]\nprotocol = \"openai\"\nbase_url = \"{url}\"\napi_key = \"{CANARY}\"\n{settings}\n"
-        );
-        std::fs::write(place.log().parent().expect("a directory").join("raincheck.toml"), file)
-            .expect("write the file");
-        let server = Launch::at(&place).start();
-        Self { place, server, simulator, runtime }
-    }
-
-    fn submit(&self, body: &str) -> String {
-        let answer = self.server.http().submit("", body).expect("an answer");
-        assert_eq!(answer.status, 202, "{answer}");
-        answer.id()
-    }
-
-    fn executions(&self) -> u64 {
-        self.simulator.ledger().dialects.get(&Dialect::Openai).map_or(0, |tally| tally.executions)
-    }
-
-    /// Kills the server while the provider is at work, and starts it again.
-    fn die_in_mid_call(&mut self, id: &str) {
-        within(Duration::from_secs(10), "the provider is at work", || (self.executions() == 1).then_some(()));
-        let recorded = |http: &mut Http| job::log(http, id).len() >= 2;
-        within(Duration::from_secs(10), "the call is under way", || recorded(&mut self.server.http()).then_some(()));
-        std::thread::sleep(Duration::from_millis(300));
-        self.server.kill();
-        self.server.start_again();
-    }
-}
 
 const RESPONSE: &str = r#"{"kind": "llm.response", "input": {"model": "gpt-5", "input": "Score this."}}"#;
 
@@ -143,7 +88,6 @@ fn a_providers_key_is_nowhere_but_at_the_provider() {
         assert!(!text.contains(CANARY), "{text}");
     }
     assert_eq!(files_with(&stage.place.data(), CANARY.as_bytes()), [""; 0]);
-    stage.runtime.shutdown_background();
 }
 
 /// The files below a directory that hold these bytes.
