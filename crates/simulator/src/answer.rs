@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -93,10 +94,10 @@ impl Work {
 }
 
 /// A stream of the events of a job, which goes on without it; it ends early when the job is cancelled.
-pub(crate) fn watch(inbound: &Inbound, job: &Job, frames: Frames, error: Frame, fault: Option<Fault>) -> Response {
+pub(crate) fn watch(inbound: &Inbound, job: &Arc<Job>, frames: Frames, error: Frame, fault: Option<Fault>) -> Response {
     let response = inbound.dress(event_stream());
     let emitter = Emitter::new(frames, error, job.plan.clone(), fault, inbound.line.clone(), job.cancel.clone());
-    with_body(response, emitter)
+    with_body(response, emitter.watching(Arc::clone(job)))
 }
 
 fn event_stream() -> Response {

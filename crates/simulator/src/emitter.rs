@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{BEFORE_RESET, Chunk, DRIP_WAIT, Frame, Frames, GARBAGE, drops};
 use crate::fault::{Fault, FaultKind};
+use crate::jobs::Job;
 use crate::ledger::End;
 use crate::line::Line;
 use crate::plan::Plan;
@@ -23,6 +25,8 @@ pub(crate) struct Emitter {
     fault: Option<Fault>,
     /// The work, where it depends on the stream.
     running: Option<Running>,
+    /// The job, where it does not.
+    watched: Option<Arc<Job>>,
     line: Line,
     cancel: CancellationToken,
     /// When the last token was due.
@@ -44,13 +48,18 @@ impl Emitter {
         cancel: CancellationToken,
     ) -> Self {
         let due = Instant::now();
-        let (ready, running) = (VecDeque::new(), None);
-        Self { frames, error, plan, fault, running, line, cancel, due, tokens: 0, ready, over: false }
+        let (ready, running, watched) = (VecDeque::new(), None, None);
+        Self { frames, error, plan, fault, running, watched, line, cancel, due, tokens: 0, ready, over: false }
     }
 
     /// The stream of this work: it ends with the last frame, and is aborted if that is not sent.
     pub(crate) fn of(self, running: Running) -> Self {
         Self { running: Some(running), ..self }
+    }
+
+    /// The stream of a job that goes on without it.
+    pub(crate) fn watching(self, job: Arc<Job>) -> Self {
+        Self { watched: Some(job), ..self }
     }
 
     /// The next piece.
@@ -75,6 +84,10 @@ impl Emitter {
         }
         if !self.wait_for(&frame).await {
             return None;
+        }
+        // Who is told of its end finds that in the ledger, too.
+        if let Some(job) = &self.watched {
+            job.stage(Instant::now());
         }
         let bytes = Bytes::from(frame.text);
         if self.is(FaultKind::SlowDrip) {

@@ -23,8 +23,6 @@ use crate::work::{Demand, begin};
 const PICTURES_MAX: u64 = 4;
 /// How wide and high a picture is unless its size is asked for.
 const SIDE_DEFAULT: u32 = 512;
-/// How much of the work is between two lines of the log.
-const LOG_LINES: u32 = 4;
 
 /// The routes. An application is `owner/name`, with a path below it or without.
 pub(crate) fn router() -> Router<Arc<Sim>> {
@@ -122,13 +120,9 @@ fn error(stage: Stage) -> Option<(&'static str, &'static str)> {
 /// What the work has said so far.
 fn logs(inbound: &Inbound, job: &Job) -> Value {
     let epoch = jiff::Timestamp::from_second(inbound.sim.config().epoch).unwrap_or_default().to_string();
-    let age = Instant::now().saturating_duration_since(job.begun + job.plan.queue);
-    let said = (0..=LOG_LINES).filter(|line| age >= job.plan.whole() * *line / LOG_LINES);
-    let line = |line: u32| {
-        let message = format!("{}% of the simulated work is done", line * 100 / LOG_LINES);
-        json!({"message": message, "level": "INFO", "source": "SIMULATOR", "timestamp": epoch})
-    };
-    said.map(line).collect()
+    let line =
+        |message: String| json!({"message": message, "level": "INFO", "source": "SIMULATOR", "timestamp": epoch});
+    job.lines(Instant::now()).into_iter().map(line).collect()
 }
 
 async fn status(address: Address, mut inbound: Inbound) -> Result<Response, Refusal> {

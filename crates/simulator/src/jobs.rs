@@ -19,6 +19,8 @@ use crate::work::Running;
 pub const JOBS_MAX: usize = 20_000;
 /// What the requests of all jobs together may hold.
 pub const JOBS_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How much of the work is between two lines of the log.
+const LOG_LINES: u32 = 4;
 /// In which places of a queue a job is seen.
 const QUEUE_PLACES: u32 = 3;
 
@@ -126,6 +128,14 @@ impl Job {
         self.cancel.cancel();
         self.settle(End::Cancelled);
         true
+    }
+
+    /// What it has said of its work: a line at every quarter.
+    pub(crate) fn lines(&self, now: Instant) -> Vec<String> {
+        let until = self.cancelled_at().map_or(now, |cancelled| cancelled.min(now));
+        let begins = self.begun + self.plan.queue;
+        let said = (0..=LOG_LINES).filter(|line| until >= begins + self.plan.whole() * *line / LOG_LINES);
+        said.map(|line| format!("{}% of the simulated work is done", line * 100 / LOG_LINES)).collect()
     }
 
     /// How many tokens it has written.

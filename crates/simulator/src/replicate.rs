@@ -108,7 +108,7 @@ fn prediction(inbound: &Inbound, job: &Job, stage: Stage) -> Value {
         "version": job.body.get("version").cloned().unwrap_or(json!("hidden")),
         "input": job.body.get("input").cloned().unwrap_or(json!({})),
         "output": if output.is_empty() { Value::Null } else { json!(output) },
-        "logs": "",
+        "logs": job.lines(Instant::now()).iter().map(|line| format!("{line}\n")).collect::<String>(),
         "error": if stage == Stage::Failed { json!("The simulated work failed.") } else { Value::Null },
         "status": status,
         "data_removed": false,
