@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use raincheck_core::{Class, Job, Json, Note, Problem, ProblemType, Progress, Retry, STEPS_MAX, StepRecord};
+use raincheck_core::{
+    Class, Event, Job, Json, Note, Problem, ProblemType, Progress, Retry, STEPS_MAX, StepRecord, Time,
+};
 use raincheck_store::FOLLOW_UPS_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,6 +64,14 @@ impl Context {
         self.part.as_ref().map_or_else(|| name.to_owned(), |part| format!("{}/{name}", part.name))
     }
 
+    /// What the whole job says when this part of it says how far it is.
+    fn of_whole(&self, progress: Progress) -> Progress {
+        match &self.part {
+            Some(part) => part.listener.progress(progress),
+            None => progress,
+        }
+    }
+
     fn recorder(&self) -> &Recorder {
         &self.engine.0.recorder
     }
@@ -81,10 +91,34 @@ impl Context {
     /// Says how far the work is. Cheap, and as often as you like: only what people can see is recorded, but the last
     /// value always is, as long as the log is not full ([`EVENTS_MAX`](raincheck_core::EVENTS_MAX)).
     pub fn progress(&self, progress: Progress) {
-        if let Some(part) = &self.part {
-            return part.listener.progress(progress);
-        }
+        let progress = self.of_whole(progress);
         self.recorder().push(&self.running, Note::Progress(progress));
+    }
+
+    /// As [`Context::progress`], but every line is recorded, in order: none takes the place of another. Waits while more than
+    /// a bounded amount is not yet recorded.
+    ///
+    /// # Errors
+    /// If the attempt has been asked to stop.
+    pub async fn line(&self, progress: Progress) -> Result<(), Failure> {
+        self.recorder().room(&self.running).await?;
+        let progress = self.of_whole(progress);
+        self.recorder().push_line(&self.running, progress);
+        Ok(())
+    }
+
+    /// What the job's log says behind `seq`, as far as it is recorded, up to `max` events.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn log(&self, seq: u64, max: usize) -> Result<Vec<Event>, Failure> {
+        self.recorder().log(&self.running, seq, max).await
+    }
+
+    /// The time of day.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.recorder().now()
     }
 
     /// Adds a piece of output to the job's log, where followers see it at once. Waits while more than a bounded amount

@@ -5,8 +5,8 @@ use raincheck_core::{Json, Progress};
 
 /// Hears what a part of a job says ([`Context::part`](crate::Context::part)), and decides what the whole says of it.
 pub trait Listener: Send + Sync + 'static {
-    /// How far the part is.
-    fn progress(&self, progress: Progress);
+    /// How far the whole is, now that the part is so far.
+    fn progress(&self, progress: Progress) -> Progress;
 
     /// What of a piece of the part's output goes to the job's log; nothing if it is not for its followers.
     fn output(&self, output: Json) -> Option<Json>;

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use raincheck_core::{JobKey, Note};
+use raincheck_core::{Event, JobKey, Note, Progress, Time};
 use raincheck_store::{Append, Store, StoreError};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
@@ -41,12 +42,33 @@ impl Recorder {
         self.0.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    pub(crate) async fn log(&self, running: &Running, seq: u64, max: usize) -> Result<Vec<Event>, Failure> {
+        let page = self.0.store.read_log(running.id(), None, seq, max).await;
+        let page = page.map_err(|error| Failure::transient(format!("the job's log cannot be read: {error}")))?;
+        Ok(page.map(|page| page.events).unwrap_or_default())
+    }
+
     /// Takes a note. Never waits.
     pub(crate) fn push(&self, running: &Arc<Running>, note: Note) {
+        self.take(running, note, false);
+    }
+
+    /// Takes a report that no other may take the place of.
+    pub(crate) fn push_line(&self, running: &Arc<Running>, progress: Progress) {
+        self.take(running, Note::Progress(progress), true);
+    }
+
+    fn take(&self, running: &Arc<Running>, note: Note, is_kept: bool) {
         let is_progress = matches!(note, Note::Progress(_));
         let mut unrecorded = running.unrecorded();
+        // Asked while the notes are locked: it is always said of the last of them.
+        let last_is_kept = running.last_is_kept.swap(is_kept, Ordering::Relaxed);
         match (unrecorded.last_mut(), note) {
-            (Some(Note::Progress(last)), Note::Progress(progress)) => {
+            (Some(Note::Progress(last)), Note::Progress(progress)) if !last_is_kept => {
                 *last = progress;
                 return;
             }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use raincheck_core::{Fence, Job, JobId, JobKey, Json, Note, StepRecord, Time};
@@ -20,6 +21,8 @@ pub(crate) struct Running {
     pub(crate) began: Time,
     /// What the handler said and the store does not know yet.
     pub(crate) unrecorded: Mutex<Vec<Note>>,
+    /// Whether the last of it must not give way to later progress.
+    pub(crate) last_is_kept: AtomicBool,
     /// How often progress is recorded.
     pace: Mutex<Pace>,
     /// Held while some of it is on its way to the store, so that nothing overtakes it.
@@ -42,6 +45,7 @@ impl Running {
             steps: Mutex::new(steps),
             began,
             unrecorded: Mutex::default(),
+            last_is_kept: AtomicBool::new(false),
             recording: Arc::default(),
             recorded: tokio::sync::Notify::new(),
             approach: Mutex::new(approach),

@@ -169,6 +169,31 @@ async fn progress_at_a_high_rate_is_coalesced_and_its_last_value_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lines_are_all_recorded_in_order_and_progress_between_them_gives_way() {
+    let work = |context: Context, _| async move {
+        for number in 0..600 {
+            context.progress(Progress::percent(0.0, "before"));
+            context.line(Progress::percent(0.0, format!("line {number}"))).await?;
+            context.progress(Progress::percent(0.0, "gone"));
+        }
+        let so_far = context.log(0, 100).await?.len();
+        context.progress(Progress::percent(0.0, "last"));
+        Ok(Json::from(serde_json::Value::from(so_far)))
+    };
+    let fixture = engine(Work(work)).await;
+    let job = fixture.submit(|_| ()).await;
+    assert_eq!(fixture.end(job).await.life.state, State::Completed);
+    let message = |event: &raincheck_core::Event| match &event.body {
+        raincheck_core::EventBody::Progress(progress) => Some(progress.message.clone()),
+        _ => None,
+    };
+    let said: Vec<String> = fixture.log(job).await.iter().filter_map(message).collect();
+    let lines: Vec<&String> = said.iter().filter(|message| message.starts_with("line")).collect();
+    assert_eq!(lines, (0..600).map(|number| format!("line {number}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    assert_eq!(said.last().map(String::as_str), Some("last"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_day_of_progress_does_not_fill_the_log() {
     let day = Duration::from_secs(24 * 3600);
     let work = move |context: Context, _| async move {

@@ -50,36 +50,31 @@ impl Meter {
 
     /// Something is done of which there is only to say what.
     pub(super) fn say(&self, message: &str) {
-        self.tell(Progress::percent(0.0, message), false);
+        self.context.progress(self.whole(Progress::percent(0.0, message), false));
     }
 
     /// An item of a step has ended.
     pub(super) fn ended(&self, at: usize, item: usize) {
         self.steps()[at][item] = 1.0;
-        self.tell(Progress::default(), false);
+        self.context.progress(self.whole(Progress::default(), false));
     }
 
     /// A whole step has ended.
     pub(super) fn done(&self, at: usize) {
         self.steps()[at] = vec![1.0];
-        self.tell(Progress::default(), false);
+        self.context.progress(self.whole(Progress::default(), false));
     }
 
-    /// Tells how far the whole is. The counts of a step are those of the whole only if it is all there is.
-    fn tell(&self, progress: Progress, whole: bool) {
-        let percent = {
-            let steps = self.steps();
-            if whole && steps.len() == 1 && steps[0].len() == 1 {
-                drop(steps);
-                return self.context.progress(progress);
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a hundred steps of ten thousand items at most")]
-            let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;
-            let each: Vec<f64> = steps.iter().map(|items| mean(items)).collect();
-            (mean(&each) * 1e4).floor() / 1e2
-        };
-        let Progress { message, .. } = progress;
-        self.context.progress(Progress::percent(percent, message));
+    /// How far the whole is. The counts of a step are those of the whole only if it is all there is.
+    fn whole(&self, progress: Progress, is_own: bool) -> Progress {
+        let steps = self.steps();
+        if is_own && steps.len() == 1 && steps[0].len() == 1 {
+            return progress;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a hundred steps of a thousand items at most")]
+        let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;
+        let each: Vec<f64> = steps.iter().map(|items| mean(items)).collect();
+        Progress::percent((mean(&each) * 1e4).floor() / 1e2, progress.message)
     }
 
     fn steps(&self) -> MutexGuard<'_, Vec<Vec<f64>>> {
@@ -88,11 +83,11 @@ impl Meter {
 }
 
 impl Listener for Ear {
-    fn progress(&self, progress: Progress) {
+    fn progress(&self, progress: Progress) -> Progress {
         if let Some(share) = self.meter.steps()[self.step].get_mut(self.item) {
             *share = share.max((progress.percent / 100.0).clamp(0.0, 1.0));
         }
-        self.meter.tell(progress, true);
+        self.meter.whole(progress, true)
     }
 
     /// Of what a language model says, its text, and that only if the step is to be followed; of others everything.
