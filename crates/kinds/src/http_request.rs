@@ -187,11 +187,10 @@ impl Handler for HttpRequest {
             "additionalProperties": false,
         });
         let kind = "http.request".parse().expect("a constant name");
-        About {
-            max_attempts: calling::ATTEMPTS,
-            concurrency: 1_024,
-            ..About::new(kind, "Calls a slow HTTP endpoint.", Json::from(schema))
-        }
+        let about = About::new(kind, "Calls a slow HTTP endpoint.", Json::from(schema));
+        // A call ends by its upstream's own time-out: the attempt's is behind it.
+        let longest = self.upstreams.longest_call(Protocol::Http).unwrap_or_default();
+        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, timeout: about.timeout.max(longest * 2), ..about }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

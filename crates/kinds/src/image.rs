@@ -101,7 +101,11 @@ impl Handler for ImageGenerate {
         });
         let kind = "image.generate".parse().expect("a constant name");
         let summary = "Makes pictures by FAL's queue, Replicate's predictions or OpenAI's images.";
-        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, ..About::new(kind, summary, Json::from(schema)) }
+        let about = About::new(kind, summary, Json::from(schema));
+        // A call ends by its upstream's own time-out: the attempt's is behind it.
+        let longest = PROTOCOLS.into_iter().filter_map(|protocol| self.upstreams.longest_call(protocol)).max();
+        let timeout = about.timeout.max(longest.unwrap_or_default() * 2);
+        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, timeout, ..about }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

@@ -17,6 +17,7 @@ mod message_batch;
 mod once;
 mod recipe;
 mod remote;
+mod said;
 mod scan;
 mod sleep;
 

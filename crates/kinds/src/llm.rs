@@ -123,7 +123,7 @@ impl Llm {
         let permit = enter(context, route, tokens).await?;
         let is_once = is_once(route, head.on_ambiguous);
         if self.dialect == Dialect::Response && route.config().native_background {
-            let response = Background { route, body };
+            let response = Background::new(route, body);
             return remote::run(context, route, permit, &response, is_once).await;
         }
         let mut request = Request::post(self.dialect.path(), self.dialect.body(body, route.model()));

@@ -7,14 +7,15 @@ use raincheck_core::{EventBody, EventType, Job, Outcome, ProblemType, State};
 use raincheck_engine::{Engine, Registry};
 use raincheck_kinds::ImageGenerate;
 use raincheck_simulator::{
-    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, RetryAfter, SimConfig, Simulator,
+    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, On, RetryAfter, SimConfig, Simulator,
 };
-use raincheck_upstream::{Egress, Protocol, UpstreamConfig, Upstreams};
+use raincheck_upstream::{Egress, OnAmbiguous, Protocol, UpstreamConfig, Upstreams};
 use serde_json::{Value, json};
 
-use crate::support::{end, engine, log, submit};
+use crate::support::{end, end_within, engine, log, submit, submit_with};
 
 const FLUX: &str = "fal-ai/flux/dev";
+const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Place {
     simulator: Simulator,
@@ -23,6 +24,10 @@ struct Place {
 
 impl Place {
     async fn new(call_ms: f64) -> Self {
+        Self::with(call_ms, |_| ()).await
+    }
+
+    async fn with(call_ms: f64, change: impl Fn(&mut UpstreamConfig)) -> Self {
         let behaviour = Behaviour {
             call_ms: Some(Distribution::Constant(call_ms)),
             queue_ms: Some(Distribution::Constant(100.0)),
@@ -33,7 +38,9 @@ impl Place {
         let upstream = |protocol, dialect, models: &[&str]| {
             let url = simulator.url(dialect).parse().unwrap();
             let models = models.iter().map(ToString::to_string).collect();
-            UpstreamConfig { models, ..UpstreamConfig::new(protocol, url) }
+            let mut config = UpstreamConfig { models, ..UpstreamConfig::new(protocol, url) };
+            change(&mut config);
+            config
         };
         let configs = BTreeMap::from([
             ("fal".to_owned(), upstream(Protocol::Fal, Dialect::Fal, &[FLUX])),
@@ -46,7 +53,7 @@ impl Place {
 
     async fn run(&self, model: &str) -> Job {
         let input = json!({"model": model, "input": {"prompt": "a red chair"}});
-        end(&self.engine, submit(&self.engine, "image.generate", input).await.unwrap()).await
+        end_within(&self.engine, submit(&self.engine, "image.generate", input).await.unwrap(), HOUR).await
     }
 }
 
@@ -75,6 +82,111 @@ async fn each_protocol_gives_its_own_result() {
     assert_eq!(result(&replicate)["status"], json!("succeeded"));
     let openai = place.run("gpt-image-1").await;
     assert!(result(&openai)["data"][0].is_object(), "{:?}", openai.outcome);
+}
+
+const LINES: [&str; 5] = [
+    "0% of the simulated work is done",
+    "25% of the simulated work is done",
+    "50% of the simulated work is done",
+    "75% of the simulated work is done",
+    "100% of the simulated work is done",
+];
+
+/// What a job was said to be doing, of what its provider said itself.
+async fn lines(place: &Place, job: &Job) -> Vec<String> {
+    let message = |event: raincheck_core::Event| match event.body {
+        EventBody::Progress(progress) => Some(progress.message).filter(|message| message.contains("% of")),
+        _ => None,
+    };
+    log(&place.engine, job.id).await.into_iter().filter_map(message).collect()
+}
+
+/// Polls are up to ten seconds apart, and much is said between two of them.
+#[tokio::test(start_paused = true)]
+async fn every_line_that_a_provider_says_is_told_once_and_in_order() {
+    for call_ms in [10.0, 900.0, 100_000.0] {
+        let place = Place::new(call_ms).await;
+        for model in [FLUX, "owner/model"] {
+            let job = place.run(model).await;
+            assert_eq!(lines(&place, &job).await, LINES, "{model}, {call_ms} ms");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_told_once_over_attempts() {
+    let place = Place::new(100_000.0).await;
+    for model in [FLUX, "owner/model"] {
+        let input = json!({"model": model});
+        // An attempt ends in mid-work, and the next finds it again.
+        let job = submit_with(&place.engine, "image.generate", input, |wish| {
+            wish.timeout = Some(Duration::from_secs(60));
+        });
+        let job = end_within(&place.engine, job.await.unwrap(), HOUR).await;
+        assert_eq!((job.life.state, job.life.attempt), (State::Completed, 2), "{:?}", job.outcome);
+        assert_eq!(lines(&place, &job).await, LINES, "{model}");
+    }
+}
+
+/// That the work is done and its result cannot be fetched just now is no failure of the work.
+#[tokio::test(start_paused = true)]
+async fn what_is_done_is_fetched_again_and_not_paid_again() {
+    let place = Place::new(10.0).await;
+    for kind in [FaultKind::Unavailable, FaultKind::ServerError, FaultKind::RateLimited, FaultKind::ResetBefore] {
+        for (model, dialect) in [(FLUX, Dialect::Fal), ("owner/model", Dialect::Replicate)] {
+            // Every second request that looks after it fails: of FAL's that is the one for the result.
+            let rule = |skip| FaultRule { on: On::Poll, skip, calls: Some(1), ..FaultRule::always(Fault::new(kind)) };
+            place.simulator.clear_faults();
+            place.simulator.add_faults(vec![rule(1), rule(2), rule(4)]).unwrap();
+            let before = place.simulator.ledger().dialects.get(&dialect).map_or(0, |tally| tally.executions);
+            let job = place.run(model).await;
+            assert_eq!(
+                (job.life.state, job.life.failures),
+                (State::Completed, 0),
+                "{model}, {kind:?}: {:?}",
+                job.outcome
+            );
+            assert_eq!(place.simulator.ledger().dialects[&dialect].executions - before, 1, "{model}, {kind:?}");
+        }
+    }
+}
+
+/// Nor is that nothing is heard of it for longer than an attempt waits.
+#[tokio::test(start_paused = true)]
+async fn what_nothing_is_heard_of_for_long_is_found_again_and_not_paid_again() {
+    let place = Place::new(10.0).await;
+    let silence = Fault::new(FaultKind::Unavailable);
+    for (model, dialect) in [(FLUX, Dialect::Fal), ("owner/model", Dialect::Replicate)] {
+        let rule = FaultRule { on: On::Poll, for_ms: Some(400_000), ..FaultRule::always(silence.clone()) };
+        place.simulator.clear_faults();
+        place.simulator.add_faults(vec![rule]).unwrap();
+        let job = place.run(model).await;
+        assert_eq!(job.life.state, State::Completed, "{model}: {:?}", job.outcome);
+        assert!(job.life.attempt > 1, "{model}");
+        assert_eq!(place.simulator.ledger().dialects[&dialect].executions, 1, "{model}");
+    }
+}
+
+/// From when it was begun, whatever attempt that was in; and the provider is told to stop.
+#[tokio::test(start_paused = true)]
+async fn work_that_takes_longer_than_it_may_is_stopped_at_the_provider() {
+    let place = Place::with(600_000.0, |config| {
+        (config.patience.total, config.on_ambiguous) = (Duration::from_secs(90), OnAmbiguous::Fail);
+    })
+    .await;
+    for (model, dialect) in [(FLUX, Dialect::Fal), ("owner/model", Dialect::Replicate)] {
+        let began = tokio::time::Instant::now();
+        let job = submit_with(&place.engine, "image.generate", json!({"model": model}), |wish| {
+            wish.timeout = Some(Duration::from_secs(60));
+        });
+        let job = end_within(&place.engine, job.await.unwrap(), Duration::from_secs(300)).await;
+        let took = began.elapsed().as_secs();
+        let Some(Outcome::Failed(problem)) = &job.outcome else { panic!("{:?}", job.outcome) };
+        assert!(problem.is(ProblemType::OUTCOME_AMBIGUOUS) && problem.detail.contains("90 s"), "{problem:?}");
+        assert!((90..100).contains(&took), "{model}: {took} s");
+        let tally = &place.simulator.ledger().dialects[&dialect];
+        assert_eq!((tally.executions, tally.cancelled), (1, 1), "{model}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

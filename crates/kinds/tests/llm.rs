@@ -8,12 +8,12 @@ use raincheck_core::{EventBody, EventType, Job, JobId, Outcome, Problem, Problem
 use raincheck_engine::{Engine, Registry};
 use raincheck_kinds::Llm;
 use raincheck_simulator::{
-    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, Limits, RetryAfter, SimConfig, Simulator,
+    Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, Limits, On, RetryAfter, SimConfig, Simulator,
 };
 use raincheck_upstream::{Egress, OnAmbiguous, Prices, Protocol, UpstreamConfig, Upstreams};
 use serde_json::{Value, json};
 
-use crate::support::{end, engine, log, submit};
+use crate::support::{end, end_within, engine, log, submit, submit_with};
 
 /// A simulated provider and an engine that calls it.
 pub(crate) struct Place {
@@ -243,6 +243,94 @@ async fn a_provider_with_a_background_mode_is_asked_for_it() {
     let steps = log(&place.engine, job.id).await.into_iter().filter(|event| event.body.event_type() == EventType::Step);
     assert!(steps.count() >= 2, "the provider's id is recorded before it is waited for");
     assert_eq!(place.simulator.ledger().dialects[&Dialect::Openai].executions, 1);
+}
+
+/// A provider whose calls take so long, and that is asked for its background mode.
+async fn background(call_ms: f64, change: impl Fn(&mut UpstreamConfig)) -> Place {
+    let slow = Behaviour { call_ms: Some(Distribution::Constant(call_ms)), ..quick().behaviour };
+    Place::new(SimConfig { behaviour: slow, ..quick() }, |config| {
+        config.native_background = true;
+        change(config);
+    })
+    .await
+}
+
+impl Place {
+    async fn respond(&self, timeout: Duration) -> Job {
+        let input = json!({"model": "gpt-5", "input": "Why?"});
+        let job = submit_with(&self.engine, "llm.response", input, |wish| wish.timeout = Some(timeout)).await.unwrap();
+        end_within(&self.engine, job, Duration::from_secs(3_600)).await
+    }
+
+    /// Checks that the pieces of text in a job's log are those of its result, in order and each once; gives their number.
+    async fn check_text(&self, job: &Job) -> usize {
+        let outputs = self.outputs(job).await;
+        let numbers: Vec<u64> = outputs.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        let deltas = outputs.iter().filter(|event| event["type"] == "response.output_text.delta");
+        let deltas: Vec<&str> = deltas.map(|event| event["delta"].as_str().unwrap()).collect();
+        assert_eq!(result(job)["output"][0]["content"][0]["text"], json!(deltas.concat()));
+        assert_eq!(self.simulator.ledger().dialects[&Dialect::Openai].executions, 1);
+        deltas.len()
+    }
+}
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(start_paused = true)]
+async fn the_text_grows_in_a_providers_background_mode_too() {
+    let place = background(12_000.0, |_| ()).await;
+    let job = place.respond(LONG).await;
+    assert_eq!((job.life.state, job.life.attempt), (State::Completed, 1), "{:?}", job.outcome);
+    assert!(place.check_text(&job).await >= 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_work_in_the_background_is_resumed_where_it_broke_off() {
+    for kind in [FaultKind::ResetMid, FaultKind::Truncate, FaultKind::ErrorMid, FaultKind::Malformed] {
+        let place = background(12_000.0, |_| ()).await;
+        place.fault(kind, |rule| rule.calls = Some(1));
+        // And once more when it is resumed.
+        place.fault(kind, |rule| (rule.on, rule.calls) = (On::Poll, Some(1)));
+        let job = place.respond(LONG).await;
+        assert_eq!((job.life.state, job.life.attempt), (State::Completed, 1), "{kind:?}: {:?}", job.outcome);
+        place.check_text(&job).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_attempt_goes_on_with_the_text_where_the_one_before_it_was() {
+    let place = background(50_000.0, |_| ()).await;
+    let job = place.respond(Duration::from_secs(15)).await;
+    assert_eq!((job.life.state, job.life.attempt), (State::Completed, 4), "{:?}", job.outcome);
+    place.check_text(&job).await;
+}
+
+/// OpenAI can stream a response again for five minutes; after that its text is there only whole.
+#[tokio::test(start_paused = true)]
+async fn what_can_no_longer_be_streamed_is_told_all_the_same() {
+    let place = background(12_000.0, |_| ()).await;
+    place.fault(FaultKind::ResetMid, |rule| rule.calls = Some(1));
+    place.fault(FaultKind::Unavailable, |rule| (rule.on, rule.for_ms) = (On::Poll, Some(340_000)));
+    let job = place.respond(LONG).await;
+    assert_eq!(job.life.state, State::Completed, "{:?}", job.outcome);
+    assert!(place.check_text(&job).await < 10, "the rest came in one piece");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_in_the_background_is_stopped_when_it_takes_longer_than_it_may() {
+    for (policy, executions) in [(OnAmbiguous::Fail, 1), (OnAmbiguous::Retry, 3)] {
+        let place = background(12_000.0, |config| {
+            (config.patience.total, config.on_ambiguous) = (Duration::from_secs(3), policy);
+        })
+        .await;
+        let began = tokio::time::Instant::now();
+        let job = place.respond(LONG).await;
+        assert!(problem(&job).detail.contains("3 s"), "{:?}", job.outcome);
+        let tally = &place.simulator.ledger().dialects[&Dialect::Openai];
+        assert_eq!((tally.executions, tally.cancelled, tally.under_way), (executions, executions, 0), "{policy:?}");
+        assert!(policy != OnAmbiguous::Fail || began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    }
 }
 
 /// A thousand jobs for a provider that takes five calls at once.

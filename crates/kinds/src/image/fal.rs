@@ -1,10 +1,9 @@
 use async_trait::async_trait;
-use raincheck_core::Progress;
 use raincheck_upstream::{CallFailure, Request, Route};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::calling::{OBJECT_MAX, object};
-use crate::remote::{Remote, Seen};
+use crate::remote::{Remote, Seen, Stage, is_passing};
 
 /// A request in FAL's queue.
 pub(super) struct Fal<'a> {
@@ -21,6 +20,22 @@ impl<'a> Fal<'a> {
 
     async fn get(&self, path: String) -> Result<Value, CallFailure> {
         object(&self.route.send_aside(&Request::get(path)).await?.read(OBJECT_MAX).await?)
+    }
+
+    /// How completed work ended. It says by the status of its result how it failed; but that the result could not be fetched just
+    /// now says nothing of the work, which is done and paid for.
+    async fn ended(&self, id: &str, status: &Value) -> Stage {
+        let error = status.get("error").filter(|error| !error.is_null());
+        match (self.get(format!("/{}/requests/{id}", self.app)).await, error) {
+            (Ok(result), _) => Stage::Ended(Ok(result)),
+            (Err(failure), None) if is_passing(&failure) => Stage::Unfetched(failure),
+            (Err(failure), Some(error)) if is_passing(&failure) && failure.status != Some(500) => {
+                let text = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
+                let said = json!({"message": text, "type": status.get("error_type")});
+                Stage::Ended(Err(CallFailure::said(&said)))
+            }
+            (Err(failure), _) => Stage::Ended(Err(failure)),
+        }
     }
 }
 
@@ -43,19 +58,16 @@ impl Remote for Fal<'_> {
 
     async fn look(&self, id: &str) -> Result<Seen, CallFailure> {
         let status = self.get(format!("/{}/requests/{id}/status?logs=1", self.app)).await?;
-        match status.get("status").and_then(Value::as_str).unwrap_or_default() {
+        let seen = match status.get("status").and_then(Value::as_str).unwrap_or_default() {
             "IN_QUEUE" => {
                 let ahead = status.get("queue_position").and_then(Value::as_u64).unwrap_or(0);
-                Ok(Seen::Goes(Progress::percent(0.0, format!("In the upstream's queue, {ahead} ahead"))))
+                Seen::goes(format!("In the upstream's queue, {ahead} ahead"))
             }
-            "IN_PROGRESS" => Ok(Seen::Goes(Progress::percent(0.0, last_log(&status)))),
-            "COMPLETED" => match self.get(format!("/{}/requests/{id}", self.app)).await {
-                // It says by the status of its result how it failed.
-                Err(failure) if failure.status.is_some() => Ok(Seen::Ended(Err(failure))),
-                result => result.map(|result| Seen::Ended(Ok(result))),
-            },
-            other => Err(CallFailure::malformed(format!("the upstream tells of a status {other:?}"))),
-        }
+            "IN_PROGRESS" => Seen::goes("The upstream is at work"),
+            "COMPLETED" => Seen::at(self.ended(id, &status).await),
+            other => return Err(CallFailure::malformed(format!("the upstream tells of a status {other:?}"))),
+        };
+        Ok(seen.with(lines(&status)))
     }
 
     async fn cancel(&self, id: &str) -> Result<(), CallFailure> {
@@ -63,9 +75,10 @@ impl Remote for Fal<'_> {
     }
 }
 
-fn last_log(status: &Value) -> String {
-    let last = status.get("logs").and_then(Value::as_array).and_then(|logs| logs.last()?.get("message")?.as_str());
-    last.unwrap_or("The upstream is at work").chars().take(200).collect()
+/// What the work has said so far.
+fn lines(status: &Value) -> Vec<String> {
+    let logs = status.get("logs").and_then(Value::as_array).into_iter().flatten();
+    logs.filter_map(|log| log.get("message")?.as_str().map(str::to_owned)).collect()
 }
 
 #[cfg(test)]

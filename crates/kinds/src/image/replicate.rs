@@ -1,11 +1,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
-use raincheck_core::Progress;
 use raincheck_upstream::{CallFailure, Request, Route};
 use serde_json::{Value, json};
 
 use crate::calling::{OBJECT_MAX, object};
-use crate::remote::{Remote, Seen};
+use crate::remote::{Remote, Seen, Stage};
 
 /// A prediction of Replicate's.
 pub(super) struct Replicate<'a> {
@@ -32,15 +31,42 @@ impl Remote for Replicate<'_> {
     async fn look(&self, id: &str) -> Result<Seen, CallFailure> {
         let request = Request::get(format!("/predictions/{id}"));
         let prediction = object(&self.route.send_aside(&request).await?.read(OBJECT_MAX).await?)?;
-        Ok(match prediction.get("status").and_then(Value::as_str).unwrap_or_default() {
-            "starting" => Seen::Goes(Progress::percent(0.0, "The upstream is starting")),
-            "processing" => Seen::Goes(Progress::percent(0.0, "The upstream is at work")),
-            "succeeded" => Seen::Ended(Ok(prediction)),
-            _ => Seen::Ended(Err(CallFailure::said(&json!({"message": prediction.get("error")})))),
-        })
+        let status = prediction.get("status").and_then(Value::as_str).unwrap_or_default();
+        let is_over = !matches!(status, "starting" | "processing");
+        let lines = lines(&prediction, is_over);
+        let seen = match status {
+            "starting" => Seen::goes("The upstream is starting"),
+            "processing" => Seen::goes("The upstream is at work"),
+            "succeeded" => Seen::at(Stage::Ended(Ok(prediction))),
+            "failed" | "canceled" | "aborted" => {
+                let said = json!({"message": prediction.get("error")});
+                Seen::at(Stage::Ended(Err(CallFailure::said(&said))))
+            }
+            other => return Err(CallFailure::malformed(format!("the upstream tells of a status {other:?}"))),
+        };
+        Ok(seen.with(lines))
     }
 
     async fn cancel(&self, id: &str) -> Result<(), CallFailure> {
         self.route.send_aside(&Request::post(format!("/predictions/{id}/cancel"), Bytes::new())).await.map(drop)
+    }
+}
+
+/// The lines of a prediction's logs. While it works, the last may not be whole yet.
+fn lines(prediction: &Value, is_over: bool) -> Vec<String> {
+    let logs = prediction.get("logs").and_then(Value::as_str).unwrap_or_default();
+    logs.split_inclusive('\n').filter(|line| is_over || line.ends_with('\n')).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_told_when_it_is_whole() {
+        let prediction = json!({"logs": "loading\npain"});
+        assert_eq!(lines(&prediction, false), ["loading\n"]);
+        assert_eq!(lines(&prediction, true), ["loading\n", "pain"]);
+        assert!(lines(&json!({"logs": null}), true).is_empty());
     }
 }

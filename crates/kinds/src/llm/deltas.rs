@@ -33,6 +33,10 @@ impl Deltas {
             if let Some(Value::String(text)) = held.pointer_mut(place) {
                 text.push_str(more);
             }
+            // Together they are known by the number of the last.
+            if let (Some(number), Some(fields)) = (event.get("sequence_number"), held.as_object_mut()) {
+                fields.insert("sequence_number".into(), number.clone());
+            }
             return Vec::new();
         }
         let before = self.take();
@@ -96,9 +100,10 @@ fn is_continued(held: &Value, event: &Value, place: &str) -> bool {
         if let Some(text) = event.pointer_mut(place) {
             *text = Value::Null;
         }
-        // Noise that pads the length of events.
+        // Noise that pads the length of events, and what numbers them.
         if let Some(fields) = event.as_object_mut() {
             fields.remove("obfuscation");
+            fields.remove("sequence_number");
         }
         event
     };

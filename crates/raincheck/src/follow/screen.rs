@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use raincheck_core::{Became, EventBody, FollowUp, Outcome, Problem, Progress, Spec, Time};
+use serde_json::Value;
 
 use crate::client::Event;
 use crate::console::{Console, harmless};
@@ -20,6 +21,8 @@ pub(crate) struct Screen {
     kind: String,
     /// What a language model has said since the last line that is shown.
     said: String,
+    /// Another attempt has started, and has said nothing yet.
+    is_anew: bool,
     started_at: Option<Time>,
 }
 
@@ -28,7 +31,15 @@ impl Screen {
         let bar = if console.live { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_style(spinner());
         bar.enable_steady_tick(TICK);
-        Self { console, bar, has_length: false, kind: String::new(), said: String::new(), started_at: None }
+        Self {
+            console,
+            bar,
+            has_length: false,
+            kind: String::new(),
+            said: String::new(),
+            is_anew: false,
+            started_at: None,
+        }
     }
 
     pub(crate) fn console(&self) -> Console {
@@ -109,8 +120,7 @@ impl Screen {
     }
 
     fn started(&mut self, event: &Event) {
-        // What an attempt that failed has said is begun anew.
-        self.said.clear();
+        self.is_anew = true;
         self.started_at.get_or_insert(event.at);
         self.spin("running".to_owned());
         if event.attempt > 1 {
@@ -142,7 +152,14 @@ impl Screen {
     }
 
     fn output(&mut self, json: &str) -> Result<(), Failure> {
-        if let Some(piece) = serde_json::from_str(json).ok().and_then(|event| show::model::piece(&self.kind, &event)) {
+        let event: Option<Value> = serde_json::from_str(json).ok();
+        // What an attempt that failed has said is begun anew; one that goes on says so by the number of its first event.
+        if std::mem::take(&mut self.is_anew)
+            && event.as_ref().is_none_or(|event| event["sequence_number"].as_u64().is_none_or(|number| number == 0))
+        {
+            self.said.clear();
+        }
+        if let Some(piece) = event.and_then(|event| show::model::piece(&self.kind, &event)) {
             return self.say(&piece);
         }
         let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());

@@ -52,6 +52,16 @@ impl Item {
         }
     }
 
+    /// Whether it goes by this name.
+    pub(super) fn has(&self, id: &str) -> bool {
+        match self {
+            Self::Open(item) => item.get("id").and_then(Value::as_str) == Some(id),
+            Self::Done(item) => {
+                item.parse::<Value>().is_ok_and(|item| item.get("id").and_then(Value::as_str) == Some(id))
+            }
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Open(_))
     }

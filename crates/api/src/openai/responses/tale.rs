@@ -14,10 +14,13 @@ use crate::openai::error;
 /// What it tells follows from the log alone, so that every reader is told the same under the same numbers, whenever it comes.
 /// `response.created` is told once, whatever happens to the job. When an attempt starts the text anew, what the one before it
 /// left open is closed as `incomplete`, and the new items follow behind the old; the Response at the end holds only the new.
+/// An attempt that finds the Response at its upstream goes on with the text: its first output says so by its number.
 pub(super) struct Tale {
     face: Face,
     number: u64,
     has_started: bool,
+    /// Another attempt has started, and has said nothing yet.
+    is_anew: bool,
     attempt: u32,
     /// At which place of the output the items of this attempt begin.
     base: usize,
@@ -39,7 +42,7 @@ pub(super) struct Line {
 impl Tale {
     pub(super) fn new(face: Face) -> Self {
         let (items, earlier) = (BTreeMap::new(), BTreeSet::new());
-        Self { face, number: 0, has_started: false, attempt: 0, base: 0, items, earlier, end: None }
+        Self { face, number: 0, has_started: false, is_anew: false, attempt: 0, base: 0, items, earlier, end: None }
     }
 
     /// The Response as it ended, once it has.
@@ -58,7 +61,7 @@ impl Tale {
                 }
             }
             EventBody::Started(_) => self.start(event.attempt, &mut lines),
-            EventBody::Output(output) => lines.extend(self.output(output)),
+            EventBody::Output(output) => self.output(output, &mut lines),
             EventBody::Finished(outcome) => match face::answer(outcome) {
                 Some(answer) => self.complete(event, answer, &mut lines),
                 None => self.fail(event, outcome, &mut lines),
@@ -74,6 +77,12 @@ impl Tale {
             let response = self.face.open("in_progress");
             return lines.push(self.lifecycle("response.in_progress", &response));
         }
+        self.is_anew = true;
+    }
+
+    /// What the attempts before have left is given up for the text of this one.
+    fn begin_anew(&mut self, lines: &mut Vec<Line>) {
+        self.is_anew = false;
         self.close(lines);
         self.base += self.items.keys().next_back().map_or(0, |last| last + 1);
         for item in std::mem::take(&mut self.items).into_values() {
@@ -98,8 +107,18 @@ impl Tale {
     }
 
     /// What an upstream's own event comes to. The life of the Response is ours to tell.
-    fn output(&mut self, output: &Json) -> Option<Line> {
-        let mut fields = Fields::of(output.as_str())?;
+    fn output(&mut self, output: &Json, lines: &mut Vec<Line>) {
+        let Some(fields) = Fields::of(output.as_str()) else { return };
+        // Events are numbered from 0: what begins further on goes on.
+        let number = fields.get("sequence_number").and_then(|number| number.parse::<u64>().ok());
+        if self.is_anew && number.is_none_or(|number| number == 0) {
+            self.begin_anew(lines);
+        }
+        self.is_anew = false;
+        lines.extend(self.renumbered(fields));
+    }
+
+    fn renumbered(&mut self, mut fields: Fields) -> Option<Line> {
         let name: String = serde_json::from_str(fields.get("type")?).ok()?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
         let is_ours = matches!(name.as_str(), "error" | "keepalive" | "response.created" | "response.queued")
@@ -160,8 +179,13 @@ impl Tale {
     }
 
     fn complete(&mut self, event: &Event, result: &Json, lines: &mut Vec<Line>) {
-        let output: Vec<Json> =
-            face::output(result).into_iter().map(|item| self.renamed(item.as_str()).unwrap_or(item)).collect();
+        let output = face::output(result);
+        // Nothing more was said of it: it is what was being told, unless it has other items.
+        let is_told = |item: &Json| ids(item).any(|id| self.items.values().any(|known| known.has(&id)));
+        if self.is_anew && !output.iter().any(is_told) {
+            self.begin_anew(lines);
+        }
+        let output: Vec<Json> = output.into_iter().map(|item| self.renamed(item.as_str()).unwrap_or(item)).collect();
         for (place, item) in output.iter().enumerate() {
             match self.items.get(&place) {
                 Some(Item::Done(_)) => {}
