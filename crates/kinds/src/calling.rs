@@ -188,11 +188,20 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
                 let _: Bill = context.step("served", async { Ok(bill) }).await?;
                 return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
             }
-            Err(failure) if goes_elsewhere(&failure) && !is_last => last = Some(failed_at(route, &failure)),
-            Err(failure) => return Err(failed_at(route, &failure)),
+            Err(failure) if goes_elsewhere(&failure) && !is_last => {
+                last = Some(failed_at(route, &hidden(route, failure)));
+            }
+            Err(failure) => return Err(failed_at(route, &hidden(route, failure))),
         }
     }
     Err(last.unwrap_or_else(|| Failure::transient("no upstream took the call")))
+}
+
+/// A failure without the upstream's key, which it may have said again: failures are shown.
+pub(crate) fn hidden(route: &Route, failure: CallFailure) -> CallFailure {
+    let mut body = failure.body;
+    body.iter_mut().for_each(|body| route.hide_key(body));
+    CallFailure { detail: route.without_key(failure.detail), body, ..failure }
 }
 
 /// Whether another upstream should be asked instead.

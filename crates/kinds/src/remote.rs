@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::calling::failed;
+use crate::calling::{failed, hidden};
 use crate::once::{Marks, Steps, ambiguous, once};
 use crate::said::Lines;
 
@@ -210,14 +210,16 @@ pub(crate) async fn run(
             context.step(&turn.failed(), async { Ok(true) }).await?;
             // Each turn is paid for.
             if turn.number >= TURNS_MAX {
-                return Err(Failure::fatal(failed(&failure).problem));
+                return Err(Failure::fatal(failed(&hidden(route, failure)).problem));
             }
             Ok(Err(failure))
         }
         Came::Unknown(failure) if is_once => Err(ambiguous(&failure.detail)),
         Came::Unknown(failure) => Ok(Err(failure)),
         // It may be still at work: it is not begun elsewhere.
-        Came::Silence(failure) => Err(Failure { problem: failed(&failure).problem, retry: Retry::Backoff }),
+        Came::Silence(failure) => {
+            Err(Failure { problem: failed(&hidden(route, failure)).problem, retry: Retry::Backoff })
+        }
     }
 }
 

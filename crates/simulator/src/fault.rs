@@ -30,6 +30,8 @@ pub enum FaultKind {
     Overloaded,
     /// The status that [`Fault`] names.
     Status,
+    /// The status that [`Fault`] names, or 400; and it says the caller's key again, in its words and in a header.
+    EchoesKey,
     /// The connection is reset before anything is done or answered.
     ResetBefore,
     /// All is done and billed, and then the connection is reset: the caller cannot know.
@@ -117,6 +119,7 @@ impl Fault {
             FaultKind::Unavailable => Some(503),
             FaultKind::Overloaded => Some(529),
             FaultKind::Status => self.status,
+            FaultKind::EchoesKey => Some(self.status.unwrap_or(400)),
             _ => None,
         }
     }

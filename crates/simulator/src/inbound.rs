@@ -163,11 +163,15 @@ impl Inbound {
         response
     }
 
+    /// The caller's key.
+    fn key(&self) -> Option<&str> {
+        let bearer = self.header("authorization").and_then(|value| value.split_once(' ')).map(|(_, key)| key.trim());
+        bearer.or_else(|| self.header("x-api-key"))
+    }
+
     /// Refuses who has no key, where keys are configured.
     pub(crate) fn authenticate(&self) -> Result<(), Refusal> {
-        let config = self.sim.config();
-        let bearer = self.header("authorization").and_then(|value| value.split_once(' ')).map(|(_, key)| key.trim());
-        let key = bearer.or_else(|| self.header("x-api-key"));
+        let (config, key) = (self.sim.config(), self.key());
         let known = config.api_keys.is_empty() || key.is_some_and(|key| config.api_keys.iter().any(|one| one == key));
         let no = || self.refuse(&No::new(401, Why::Unauthenticated, "Incorrect API key provided."));
         if known { Ok(()) } else { Err(no()) }
@@ -199,7 +203,15 @@ impl Inbound {
                 Err(cut().into())
             }
             (kind, Some(status)) => {
-                let Refusal(mut response) = self.refuse(&No::fault(kind, status));
+                let mut no = No::fault(kind, status);
+                let echoed = (kind == FaultKind::EchoesKey).then(|| self.key().unwrap_or_default());
+                if let Some(key) = echoed {
+                    no.message = format!("{} The key was {key}.", no.message);
+                }
+                let Refusal(mut response) = self.refuse(&no);
+                if let Some(Ok(key)) = echoed.map(axum::http::HeaderValue::from_str) {
+                    response.headers_mut().insert("x-sim-key", key);
+                }
                 let wait = fault.wait().unwrap_or(std::time::Duration::from_secs(1));
                 headers::retry_after(response.headers_mut(), fault.retry_after, wait);
                 Err(Refusal(response))

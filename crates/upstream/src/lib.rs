@@ -10,6 +10,7 @@
 
 mod answer;
 mod config;
+mod credentials;
 mod egress;
 mod estimate;
 mod failure;

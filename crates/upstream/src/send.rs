@@ -11,6 +11,7 @@ use raincheck_core::gate::Fault;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::credentials::Credentials;
 use crate::egress::{Http, Idle, Sent};
 use crate::gate::Permit;
 use crate::upload::Pulse;
@@ -166,6 +167,7 @@ impl Route {
         let patience = upstream.config.patience;
         let began = Instant::now();
         let deadline = began + patience.total;
+        let credentials = Credentials::of(http.headers());
         let response = match pulse.watch(upstream.http.request(http), &patience, began).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
@@ -183,7 +185,7 @@ impl Route {
         self.gate.observe(requests, tokens);
         if response.status().as_u16() >= 400 {
             let retry_after = headers::retry_after(response.headers(), now, headers::WAIT_MAX);
-            return Err(self.refused(permit, response, retry_after, patience.gap).await);
+            return Err(self.refused(permit, response, retry_after, &credentials).await);
         }
         permit.iter_mut().for_each(Permit::begun);
         let (parts, body) = response.into_parts();
@@ -198,12 +200,15 @@ impl Route {
         permit: Option<Permit>,
         response: Response<Incoming>,
         retry_after: Option<Duration>,
-        gap: Duration,
+        credentials: &Credentials,
     ) -> CallFailure {
-        let (parts, body) = response.into_parts();
+        let gap = self.upstream.config.patience.gap;
+        let (mut parts, body) = response.into_parts();
+        credentials.hide_in_headers(&mut parts.headers);
         let status = parts.status.as_u16();
         let read = tokio::time::timeout(gap, Limited::new(body, REFUSAL_MAX).collect()).await;
         let bytes = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let bytes = credentials.hide_in_bytes(bytes);
         let body: Option<Value> = serde_json::from_slice(&bytes).ok();
         let (code, message) = body.as_ref().map_or((None, None), |body| self.upstream.config.protocol.error(body));
         let fault = Fault::Status { status, code };

@@ -67,7 +67,8 @@ impl Remote for Fal<'_> {
             "COMPLETED" => Seen::at(self.ended(id, &status).await),
             other => return Err(CallFailure::malformed(format!("the upstream tells of a status {other:?}"))),
         };
-        Ok(seen.with(lines(&status)))
+        let lines = lines(&status).into_iter().map(|line| self.route.without_key(line));
+        Ok(seen.with(lines.collect()))
     }
 
     async fn cancel(&self, id: &str) -> Result<(), CallFailure> {

@@ -33,7 +33,7 @@ impl Remote for Replicate<'_> {
         let prediction = object(&self.route.send_aside(&request).await?.read(OBJECT_MAX).await?)?;
         let status = prediction.get("status").and_then(Value::as_str).unwrap_or_default();
         let is_over = !matches!(status, "starting" | "processing");
-        let lines = lines(&prediction, is_over);
+        let lines = lines(&prediction, is_over).into_iter().map(|line| self.route.without_key(line)).collect();
         let seen = match status {
             "starting" => Seen::goes("The upstream is starting"),
             "processing" => Seen::goes("The upstream is at work"),

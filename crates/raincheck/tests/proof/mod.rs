@@ -22,6 +22,7 @@ mod provider;
 mod recovery;
 mod responsive;
 mod same_key;
+mod secrets;
 mod server;
 mod stage;
 mod stopped_worker;

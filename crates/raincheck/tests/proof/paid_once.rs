@@ -15,7 +15,7 @@ fn message() -> Value {
 }
 
 /// The kinds that make calls without an id to find them by, each with an input.
-fn inputs(stage: &Stage) -> Vec<(&'static str, Value)> {
+pub(super) fn inputs(stage: &Stage) -> Vec<(&'static str, Value)> {
     let headers = [("Content-Type", "multipart/form-data; boundary=X")];
     let mut http = stage.server.http();
     let file = http.request("POST", "/openai/v1/files", &headers, FILE).expect("an answer");

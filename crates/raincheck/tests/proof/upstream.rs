@@ -1,14 +1,12 @@
 //! Promise: a call under way when the server dies is found again where the provider allows it, and made again otherwise, or not at
-//! all, as was wished; and the keys of providers stay in the server.
+//! all, as was wished.
 
-use std::path::Path;
 use std::time::Duration;
 
-use raincheck_simulator::{Fault, FaultKind, FaultRule, RetryAfter};
 use serde_json::Value;
 
 use super::job;
-use super::provider::{CANARY, Stage};
+use super::provider::Stage;
 use super::trial::within;
 
 const RESPONSE: &str = r#"{"kind": "llm.response", "input": {"model": "gpt-5", "input": "Score this."}}"#;
@@ -95,47 +93,4 @@ fn many_calls_survive_many_deaths_and_are_paid_for_once() {
         assert_eq!(job::check_ended(&mut stage.server.http(), id)["state"], "completed");
     }
     assert_eq!(stage.executions(), 20, "{:?}", stage.simulator.ledger());
-}
-
-#[test]
-fn a_providers_key_is_nowhere_but_at_the_provider() {
-    let mut stage = Stage::new(10.0, "concurrency = 2");
-    let fault = |kind| Fault { kind, status: None, retry_after: RetryAfter::None, wait_ms: None, after_tokens: 1 };
-    let mut shown = Vec::new();
-    for kind in [None, Some(FaultKind::ContentPolicy), Some(FaultKind::InsufficientQuota), Some(FaultKind::Malformed)] {
-        stage.simulator.clear_faults();
-        stage.simulator.add_faults(kind.map(fault).map(FaultRule::always).into_iter().collect()).expect("a fault");
-        let id =
-            stage.submit(r#"{"kind": "llm.chat", "max_attempts": 1, "input": {"model": "gpt-5", "messages": []}}"#);
-        let mut http = stage.server.http();
-        shown.push(job::check_ended(&mut http, &id).to_string());
-        shown.push(format!("{:?}", job::log(&mut http, &id)));
-    }
-    let mut http = stage.server.http();
-    for path in ["/metrics", "/openapi.json", "/v1/kinds", "/v1/jobs", "/v1/upstreams"] {
-        shown.push(http.get(path).expect("an answer").to_string());
-    }
-    assert!(shown.last().is_some_and(|upstreams| upstreams.contains("last_failure")), "{shown:?}");
-    let received = stage.simulator.requests(0);
-    assert!(!received.is_empty(), "the provider was called");
-    stage.server.stop();
-    shown.push(stage.server.log());
-    for text in &shown {
-        assert!(!text.contains(CANARY), "{text}");
-    }
-    assert_eq!(files_with(&stage.place.data(), CANARY.as_bytes()), [""; 0]);
-}
-
-/// The files below a directory that hold these bytes.
-fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).expect("read the directory").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_with(&path, bytes));
-        } else if std::fs::read(&path).is_ok_and(|text| text.windows(bytes.len()).any(|window| window == bytes)) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }

@@ -1,7 +1,7 @@
 //! The whole way: an SDK at a door, the gate, and a provider's own queue behind it, here the simulator's. What the provider says of
 //! its work comes to the client, and a client's cancel to the provider.
 
-use raincheck_simulator::{Behaviour, Dialect, Distribution, SimConfig, Simulator, Tally};
+use raincheck_simulator::{Behaviour, Dialect, Distribution, SimConfig, Simulator};
 use tokio::runtime::Runtime;
 
 use super::{drive, node, python};
@@ -39,7 +39,7 @@ impl Provider {
 
     /// Checks that it did so many works, and ended those that were cancelled.
     fn check(&self, executions: u64, cancelled: u64) {
-        let tally: Tally = self.simulator.ledger().dialects[&self.dialect].clone();
+        let tally = self.simulator.ledger().dialects[&self.dialect];
         let found = (tally.executions, tally.completed, tally.cancelled, tally.under_way);
         assert_eq!(found, (executions, executions - cancelled, cancelled, 0), "{tally:?}");
     }
