@@ -59,8 +59,9 @@ impl Context {
         self.part.as_ref().map_or_else(|| job.to_string(), |part| format!("{job}/{}", part.name))
     }
 
-    /// As a step is recorded.
-    fn full_name(&self, name: &str) -> String {
+    /// Under what a step of this work is recorded.
+    #[must_use]
+    pub fn full_name(&self, name: &str) -> String {
         self.part.as_ref().map_or_else(|| name.to_owned(), |part| format!("{}/{name}", part.name))
     }
 

@@ -12,6 +12,7 @@ const PAGE: u64 = 500;
 /// If the log cannot be read.
 pub(crate) async fn since(context: &Context, step: &str) -> Result<Vec<Event>, Failure> {
     let (mut events, mut end) = (Vec::new(), context.job().life.last_seq);
+    let step = context.full_name(step);
     // From the end backwards: the step stands near it, if it is there at all.
     while end > 0 {
         let begin = end.saturating_sub(PAGE);
