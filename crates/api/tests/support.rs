@@ -11,10 +11,11 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use raincheck_api::{ApiSettings, keys};
 use raincheck_core::{Json, Problem, ProblemType, Progress, Tenant, Time};
-use raincheck_engine::{About, Chance, Context, Engine, Failure, Handler, Hub, Registry, Settings, SystemClock};
+use raincheck_engine::{About, Chance, Clock, Context, Engine, Failure, Handler, Hub, Registry, Settings, SystemClock};
 use raincheck_store::{ApiKey, Limits, MemoryStore, Scope};
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -37,6 +38,24 @@ pub(crate) struct Server {
     /// Whether the store refuses to look jobs up.
     pub(crate) is_busy: Arc<AtomicBool>,
     document: Value,
+}
+
+/// tokio's clock as time of day: a test that pauses one pauses both, and may move them by days.
+struct TokioClock {
+    start: Time,
+    began: Instant,
+}
+
+impl TokioClock {
+    fn start() -> Self {
+        Self { start: SystemClock.now(), began: Instant::now() }
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Time {
+        self.start.after(self.began.elapsed())
+    }
 }
 
 /// What came back.
@@ -134,7 +153,7 @@ impl Server {
         let gate = Arc::new(Notify::new());
         let remote = About::new("remote".parse().unwrap(), "Run by workers.", serde_json::json!(true).into());
         let registry = Registry::default().with(Echo).with(Gate(Arc::clone(&gate))).with(Fail).with_external(remote);
-        Self::of(settings, limits, registry, gate, Settings::default()).await
+        Self::of(settings, limits, registry, gate, Settings::default(), Arc::new(SystemClock)).await
     }
 
     /// A server that asks nobody for a key, with the kinds that the doors of other dialects lead to.
@@ -151,7 +170,14 @@ impl Server {
         let registry = kinds::registry(&gate);
         // Every word counts, so that tests can count them.
         let engine = Settings { progress_interval: Duration::ZERO, ..Settings::default() };
-        Self::of(settings, limits, registry, gate, engine).await
+        Self::of(settings, limits, registry, gate, engine, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Server::dialects`], with a time of day that a test moves with tokio's.
+    pub(crate) async fn in_time() -> Self {
+        let gate = Arc::new(Notify::new());
+        let (settings, registry) = (ApiSettings { keyless: true, ..ApiSettings::default() }, kinds::registry(&gate));
+        Self::of(settings, Limits::default(), registry, gate, Settings::default(), Arc::new(TokioClock::start())).await
     }
 
     async fn of(
@@ -160,12 +186,12 @@ impl Server {
         registry: Registry,
         gate: Arc<Notify>,
         running: Settings,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let (hub, is_busy) = (Hub::new(), Arc::new(AtomicBool::new(false)));
         let store = MemoryStore::new(limits, hub.clone());
         let store = Arc::new(Busy { store, is_busy: Arc::clone(&is_busy) });
-        let (clock, chance) = (Arc::new(SystemClock), Chance::seeded(7));
-        let engine = Engine::start(store, hub, registry, running, clock, chance).await.unwrap();
+        let engine = Engine::start(store, hub, registry, running, clock, Chance::seeded(7)).await.unwrap();
         let (settings, closing) = (Arc::new(settings), CancellationToken::new());
         let router = raincheck_api::router(engine.clone(), Arc::clone(&settings), closing.clone());
         let document = router.clone().oneshot(request(Method::GET, "/openapi.json", &[], "")).await.unwrap();

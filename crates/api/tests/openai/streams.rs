@@ -82,6 +82,35 @@ async fn every_reader_is_told_the_same_and_goes_on_after_any_number() {
     assert_eq!(nothing.status, StatusCode::BAD_REQUEST);
 }
 
+/// For as long as the job is kept, which is a week unless it asks otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_after_any_number_days_later() {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let server = Server::in_time().await;
+    let response = create(&server, "wait").await;
+    server.until(&super::job(&response), "output").await;
+    // A reader goes away in the middle of it.
+    let mut live = open(&server, Method::GET, &path(&response, "?stream=true"), "").await;
+    let begun = events(&next(&mut live).await.unwrap());
+    drop(live);
+    server.gate.notify_one();
+    ended(&server, &response).await;
+    let all = told(&server, &response, "?stream=true").await;
+    assert_eq!(begun, all[..begun.len()]);
+    for days in [1, 2, 3] {
+        tokio::time::advance(DAY * days).await;
+        // Whatever is swept away after days has been.
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        for after in 0..all.len() {
+            let rest = told(&server, &response, &format!("?stream=true&starting_after={after}")).await;
+            assert_eq!(rest, all[after + 1..], "after {after}, another {days} days later");
+        }
+    }
+    tokio::time::advance(DAY).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(server.get(&path(&response, "?stream=true&starting_after=3")).await.status, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn text_that_starts_anew_closes_what_was_open_and_comes_at_a_new_place() {
     let server = Server::dialects().await;
