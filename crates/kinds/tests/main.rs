@@ -8,5 +8,6 @@ mod llm;
 mod message_batch;
 mod outage;
 mod paid_once;
+mod recipe;
 mod scan;
 mod support;

@@ -17,9 +17,15 @@ impl Clock for TokioClock {
 
 /// An engine with these handlers, on a memory store.
 pub(crate) async fn engine(registry: Registry) -> Engine {
+    engine_at(|_| registry).await
+}
+
+/// An engine with handlers that go by its clock.
+pub(crate) async fn engine_at(registry: impl FnOnce(Arc<dyn Clock>) -> Registry) -> Engine {
     let hub = Hub::new();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), Arc::clone(&hub) as _));
     let (settings, clock) = (Settings::default(), Arc::new(TokioClock(Instant::now())));
+    let registry = registry(Arc::clone(&clock) as _);
     Engine::start(store, hub, registry, settings, clock, Chance::seeded(1)).await.unwrap()
 }
 

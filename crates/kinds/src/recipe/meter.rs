@@ -10,8 +10,15 @@ use crate::llm;
 /// How far a recipe is, put together from how far its steps are.
 pub(super) struct Meter {
     context: Context,
+    dial: Mutex<Dial>,
+}
+
+/// What was heard so far.
+struct Dial {
     /// How far each step is, from 0 to 1; of a loop each item.
-    steps: Mutex<Vec<Vec<f64>>>,
+    steps: Vec<Vec<f64>>,
+    /// What was last said to be done.
+    message: String,
 }
 
 /// Hears one step, or one item of a loop.
@@ -27,7 +34,8 @@ pub(super) struct Ear {
 
 impl Meter {
     pub(super) fn new(context: Context, steps: usize) -> Arc<Self> {
-        Arc::new(Self { context, steps: Mutex::new(vec![vec![0.0]; steps]) })
+        let dial = Dial { steps: vec![vec![0.0]; steps], message: String::new() };
+        Arc::new(Self { context, dial: Mutex::new(dial) })
     }
 
     /// Hears what a step says while it does work of this kind.
@@ -45,49 +53,83 @@ impl Meter {
 
     /// The step is a loop over so many items.
     pub(super) fn items(&self, at: usize, count: usize) {
-        self.steps()[at] = vec![0.0; count.max(1)];
+        self.dial().steps[at] = vec![0.0; count.max(1)];
     }
 
     /// Something is done of which there is only to say what.
     pub(super) fn say(&self, message: &str) {
-        self.context.progress(self.whole(Progress::percent(0.0, message), false));
+        self.tell(&mut self.dial(), message);
     }
 
     /// An item of a step has ended.
     pub(super) fn ended(&self, at: usize, item: usize) {
-        self.steps()[at][item] = 1.0;
-        self.context.progress(self.whole(Progress::default(), false));
+        let mut dial = self.dial();
+        dial.steps[at][item] = 1.0;
+        self.tell(&mut dial, "");
     }
 
     /// A whole step has ended.
     pub(super) fn done(&self, at: usize) {
-        self.steps()[at] = vec![1.0];
-        self.context.progress(self.whole(Progress::default(), false));
-    }
-
-    /// How far the whole is. The counts of a step are those of the whole only if it is all there is.
-    fn whole(&self, progress: Progress, is_own: bool) -> Progress {
-        let steps = self.steps();
-        if is_own && steps.len() == 1 && steps[0].len() == 1 {
-            return progress;
+        let mut dial = self.dial();
+        dial.steps[at] = vec![1.0];
+        // Of the only one its own last words stay: with it the job ends.
+        if dial.steps.len() > 1 {
+            self.tell(&mut dial, "");
         }
-        #[expect(clippy::cast_precision_loss, reason = "a hundred steps of a thousand items at most")]
-        let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;
-        let each: Vec<f64> = steps.iter().map(|items| mean(items)).collect();
-        Progress::percent((mean(&each) * 1e4).floor() / 1e2, progress.message)
     }
 
-    fn steps(&self) -> MutexGuard<'_, Vec<Vec<f64>>> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A part of a step is so far. The counts of a step are those of the whole only if it is all there is.
+    fn hear(&self, at: usize, item: usize, progress: &Progress) -> Progress {
+        let mut dial = self.dial();
+        if let [only] = &dial.steps[..]
+            && only.len() == 1
+        {
+            let message = dial.said(&progress.message);
+            let Progress { percent, current, total, .. } = *progress;
+            return Progress { percent, current, total, message };
+        }
+        if let Some(share) = dial.steps[at].get_mut(item) {
+            *share = share.max((progress.percent / 100.0).clamp(0.0, 1.0));
+        }
+        dial.whole(&progress.message)
+    }
+
+    /// Tells how far the whole is. While the dial is held, so that nothing older is told after it.
+    fn tell(&self, dial: &mut Dial, message: &str) {
+        self.context.progress(dial.whole(message));
+    }
+
+    fn dial(&self) -> MutexGuard<'_, Dial> {
+        self.dial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Dial {
+    /// What there is to say: what was last said, if that is nothing new.
+    fn said(&mut self, message: &str) -> String {
+        if !message.is_empty() {
+            message.clone_into(&mut self.message);
+        }
+        self.message.clone()
+    }
+
+    /// How far the whole is.
+    fn whole(&mut self, message: &str) -> Progress {
+        let message = self.said(message);
+        Progress::percent(self.percent(), message)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a hundred steps of a thousand items at most")]
+    fn percent(&self) -> f64 {
+        let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len() as f64;
+        let each: Vec<f64> = self.steps.iter().map(|items| mean(items)).collect();
+        (mean(&each) * 1e4).floor() / 1e2
     }
 }
 
 impl Listener for Ear {
     fn progress(&self, progress: Progress) -> Progress {
-        if let Some(share) = self.meter.steps()[self.step].get_mut(self.item) {
-            *share = share.max((progress.percent / 100.0).clamp(0.0, 1.0));
-        }
-        self.meter.whole(progress, true)
+        self.meter.hear(self.step, self.item, &progress)
     }
 
     /// Of what a language model says, its text, and that only if the step is to be followed; of others everything.

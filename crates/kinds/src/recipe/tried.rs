@@ -10,6 +10,8 @@ use super::course::{Course, How};
 
 /// A step that is tried again comes back no sooner than this.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Recorded behind the name of a step that has failed for good: why.
+const GIVEN_UP: &str = "/given up";
 
 /// Where a try stands.
 pub(super) struct Place {
@@ -45,32 +47,55 @@ impl Course<'_> {
     /// # Errors
     /// If it has failed for good and there is nothing instead, or is to be tried again later.
     pub(super) async fn attempt(&self, step: &Step, place: &Place, scope: Scope) -> Result<Tried, Failure> {
-        let given = step.call.input.render(&scope).map_err(|error| self.broken(&step.name, &error))?;
+        let error = match self.given_up(place)? {
+            Some(error) => error,
+            None => match self.attempted(step, place, &scope).await? {
+                Ok(result) => return Ok(Tried { state: How::Completed, error: None, result }),
+                Err(failure) => self.error(&failure),
+            },
+        };
+        let scope = scope.with_error(&error);
+        let result = self.instead(step, place, &scope, &error).await?;
+        Ok(Tried { state: How::Degraded, error: Some(error), result })
+    }
+
+    /// Tries a step once; gives why, if it has failed for good and there is something to do instead.
+    async fn attempted(&self, step: &Step, place: &Place, scope: &Scope) -> Result<Result<Value, Failure>, Failure> {
+        let given = step.call.input.render(scope).map_err(|error| self.broken(&step.name, &error))?;
         let failure = match self.call(step, place, &place.name, &step.call.kind, given.into()).await {
-            Ok(result) => return Ok(Tried { state: How::Completed, error: None, result }),
+            Ok(result) => return Ok(Ok(result)),
             Err(failure) => self.told(step, failure),
         };
         if self.context.stop_reason().is_some() {
             return Err(failure);
         }
-        let failure = match self.again(step, place, failure).await? {
-            Again::Later(failure) => return Err(failure),
-            Again::Never(failure) => failure,
-        };
-        let Some(on_error) = &step.on_error else { return Err(Failure { retry: Retry::Never, ..failure }) };
-        let error = self.error(&failure);
-        let scope = scope.with_error(&error);
+        match self.again(step, place, failure).await? {
+            Again::Later(failure) => Err(failure),
+            Again::Never(failure) if step.on_error.is_none() => Err(Failure { retry: Retry::Never, ..failure }),
+            Again::Never(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// What there is instead of the result of a step that has failed for good.
+    async fn instead(&self, step: &Step, place: &Place, scope: &Scope, error: &Value) -> Result<Value, Failure> {
         let broken = |error| self.broken(&step.name, &error);
-        let result = match on_error {
-            OnError::Use(template) => template.render(&scope).map_err(broken)?,
-            OnError::Do(call) => {
-                let given = call.input.render(&scope).map_err(broken)?;
+        match &step.on_error {
+            Some(OnError::Use(template)) => template.render(scope).map_err(broken),
+            Some(OnError::Do(call)) => {
+                // If that fails as well, and is tried again, what it stands for is not.
+                self.context.step(&format!("{}{GIVEN_UP}", place.name), async { Ok(error.clone()) }).await?;
+                let given = call.input.render(scope).map_err(broken)?;
                 let name = format!("{}/instead", place.name);
                 let done = self.call(step, place, &name, &call.kind, given.into()).await;
-                done.map_err(|failure| self.told(step, failure))?
+                done.map_err(|failure| self.told(step, failure))
             }
-        };
-        Ok(Tried { state: How::Degraded, error: Some(error), result })
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// Why a step has failed for good in an earlier attempt.
+    fn given_up(&self, place: &Place) -> Result<Option<Value>, Failure> {
+        self.context.recorded(&format!("{}{GIVEN_UP}", place.name))
     }
 
     /// Does work of a kind as a part of the job.
@@ -81,7 +106,13 @@ impl Course<'_> {
         };
         handler.check_for(&self.context.job().spec.tenant, &given).await?;
         let ear = self.meter.ear(place.at, place.item, step, kind);
-        let longest = step.timeout.unwrap_or(about.timeout).min(self.left(step, place).unwrap_or(Duration::MAX));
+        // What there is instead takes the time that it takes.
+        let left = if name == place.name { self.left(step, place) } else { None };
+        if left.is_some_and(|left| left.is_zero()) {
+            let detail = "its deadline passed before it was done";
+            return Err(Failure::fatal(Problem::new(ProblemType::ATTEMPT_TIMED_OUT, detail)));
+        }
+        let longest = step.timeout.unwrap_or(about.timeout).min(left.unwrap_or(Duration::MAX));
         let part = self.context.part(name, ear);
         let done = tokio::time::timeout(longest, handler.run(part, given)).await;
         let result = done.unwrap_or_else(|_| {
@@ -94,18 +125,20 @@ impl Course<'_> {
     /// Whether a step that failed is tried again. Where it counts its own failures, the job is not held to account for them.
     async fn again(&self, step: &Step, place: &Place, failure: Failure) -> Result<Again, Failure> {
         let left = self.left(step, place);
-        if failure.retry == Retry::Never || left.is_some_and(|left| left.is_zero()) {
+        // Where the next try would come too late, waiting for it is in vain.
+        let is_late = |wait: Duration| left.is_some_and(|left| wait >= left);
+        let retry_after = match failure.retry {
+            Retry::Never => return Ok(Again::Never(failure)),
+            Retry::Backoff => None,
+            Retry::Postpone(millis) => Some(Duration::from_millis(millis.into())),
+            Retry::After(wait) => Some(wait),
+        };
+        if is_late(retry_after.unwrap_or_default()) {
             return Ok(Again::Never(failure));
         }
-        let within = |wait: Duration| wait.min(left.unwrap_or(Duration::MAX)).max(PAUSE_MIN);
-        let retry_after = match failure.retry {
-            Retry::Postpone(millis) => {
-                let wait = within(Duration::from_millis(millis.into()));
-                return Ok(Again::Later(Failure::postponed(failure.problem, wait)));
-            }
-            Retry::After(wait) => Some(wait),
-            Retry::Backoff | Retry::Never => None,
-        };
+        if matches!(failure.retry, Retry::Postpone(_)) {
+            return Ok(Again::Later(failure));
+        }
         let Some(most) = step.max_attempts else {
             let job = self.context.job();
             let is_last = job.life.failures + 1 >= job.spec.max_attempts;
@@ -117,7 +150,10 @@ impl Course<'_> {
             return Ok(Again::Never(failure));
         }
         let wait = self.context.job().spec.backoff.wait(failures, retry_after, self.recipes.chance.dice());
-        Ok(Again::Later(Failure::postponed(failure.problem, within(wait))))
+        if is_late(wait) {
+            return Ok(Again::Never(failure));
+        }
+        Ok(Again::Later(Failure::postponed(failure.problem, wait.max(PAUSE_MIN))))
     }
 
     /// Records that a try failed; gives how often it has.
