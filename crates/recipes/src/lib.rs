@@ -16,6 +16,7 @@ mod book;
 mod conversation;
 pub mod duration;
 mod explain;
+mod filters;
 mod follow_up;
 mod given;
 mod input;

@@ -5,7 +5,7 @@ use minijinja::{Environment, Expression, UndefinedBehavior};
 use serde_json::{Map, Value};
 
 use crate::scope::computed;
-use crate::{Scope, words};
+use crate::{Scope, filters, words};
 
 /// The longest text that a template may come to, in bytes.
 const TEXT_MAX: usize = 8 << 20;
@@ -17,14 +17,9 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     // Nothing here needs long lists out of nowhere.
     environment.remove_global("range");
-    environment.add_filter("parse_json", parse_json);
+    filters::add(&mut environment);
     environment
 });
-
-/// What a text says that is JSON; nothing if it is not, as a model's answer may be.
-fn parse_json(text: &str) -> minijinja::Value {
-    serde_json::from_str::<Value>(text).map_or(minijinja::Value::from(()), |value| computed(&value))
-}
 
 /// A value with holes: JSON whose strings may hold expressions between `{{` and `}}`. A string that is one expression and
 /// nothing else becomes the expression's value, whatever its type; in other strings values are written as text.
@@ -281,6 +276,7 @@ mod tests {
         assert_eq!(render("{{ input.list + [3] }}"), Ok(json!([1, 2, 3])));
         assert_eq!(render("{{ ('{\"a\": [1]}' | parse_json).a }}"), Ok(json!([1])));
         assert_eq!(render("{{ input.name | parse_json }}"), Ok(Value::Null));
+        assert_eq!(render("{{ input.none | parse_json }}"), Ok(Value::Null));
     }
 
     #[test]

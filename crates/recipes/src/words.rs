@@ -3,8 +3,9 @@ use minijinja::{Environment, ErrorKind, Value};
 use crate::nearest;
 
 /// Filters that are of use, for hints.
-const FILTERS: [&str; 26] = [
+const FILTERS: [&str; 27] = [
     "abs",
+    "answer",
     "batch",
     "bool",
     "default",

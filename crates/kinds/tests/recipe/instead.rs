@@ -63,3 +63,21 @@ async fn a_mistake_that_shows_only_when_it_is_computed_fails_the_job_at_once() {
     assert!(problem(&job).detail.starts_with("recipe it, a: `steps.b.y.z` cannot be computed"), "{:?}", problem(&job));
     assert_eq!(job.life.attempt, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_must_hold_in_the_end_and_does_not_fails_the_job_in_its_authors_words() {
+    let kitchen = Kitchen::new(
+        r#"
+[steps.small]
+kind = "echo"
+input = "{{ input.x }}"
+[require]
+that = "steps.small > 10"
+otherwise = "only {{ steps.small }}"
+"#,
+    )
+    .await;
+    assert_eq!(result(&kitchen.run(json!({ "x": 11 })).await), json!(11));
+    let job = kitchen.run(json!({ "x": 10 })).await;
+    assert_eq!((problem(&job).detail.as_str(), job.life.attempt), ("only 10", 1));
+}
