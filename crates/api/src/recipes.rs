@@ -7,6 +7,7 @@ mod facts;
 mod fields;
 mod pages;
 mod sent;
+mod steps;
 mod stream;
 mod talk;
 mod visitors;
@@ -24,6 +25,7 @@ use crate::api::Api;
 use crate::auth::{Caller, Needs, Read, Submit};
 use crate::problem::ApiError;
 
+pub(crate) use steps::steps;
 pub(crate) use visitors::{Peer, Visitors};
 
 /// Whose the jobs are that come without a key to a route that takes such.

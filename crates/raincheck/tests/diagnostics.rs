@@ -1,6 +1,8 @@
 //! The diagnostics recipe (rows B1-B5): its own script against the real server, and what becomes of a diagnostic when things go
 //! wrong on the way.
 
+mod recipe;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

@@ -4,6 +4,7 @@ use raincheck_core::{
     ConcurrencyKey, ConversationId, Job, JobId, Json, Kind, Labels, MessageId, Outcome, Priority, Problem, ProblemType,
     Progress, QueueName, State, StepRecord, Tenant, Time, Turn,
 };
+use raincheck_recipes::{Stands, StepFacts, Usage};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -46,7 +47,7 @@ pub(crate) struct JobView<'a> {
     failures: u32,
     /// How often it may fail before it has failed.
     max_attempts: u32,
-    /// The steps whose results are recorded, in order. Left out of lists and of the answer to a submission.
+    /// Its steps, in order. Left out of lists and of the answer to a submission.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepView>>,
     /// Somebody asked the running attempt to stop.
@@ -177,15 +178,104 @@ impl From<Turn> for TurnView {
     }
 }
 
-/// A step whose result is recorded: it is not run again in later attempts.
-#[derive(Serialize, JsonSchema)]
+/// A part of a job. Of a job of a recipe every step is there, and how it stands; of others those whose result is recorded. What
+/// is recorded is not done again in later attempts.
+#[derive(Serialize, JsonSchema, Default)]
 #[schemars(rename = "Step")]
 pub(crate) struct StepView {
     /// Unique within the job.
     name: String,
+    /// Of a recipe: what sort of work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// Of a recipe: how it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<StandsSchema>")]
+    state: Option<Stands>,
+    /// When it first began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    started_at: Option<Time>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    finished_at: Option<Time>,
+    /// How many tries failed, if it counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failures: Option<usize>,
+    /// Of a loop: how many items are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<usize>,
+    /// What its calls of upstreams took together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageView>,
+    /// Why something else stands in the place of its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<serde_json::Value>,
     /// What it gave.
-    #[schemars(with = "serde_json::Value")]
-    result: Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    result: Option<Json>,
+}
+
+/// How a step of a recipe stands.
+#[derive(JsonSchema)]
+#[schemars(rename = "StepState", rename_all = "snake_case")]
+#[expect(dead_code, reason = "the schema of raincheck_recipes::Stands, which knows no schemas")]
+enum StandsSchema {
+    Waiting,
+    Running,
+    Completed,
+    Skipped,
+    Degraded,
+    Failed,
+}
+
+/// What calls of upstreams took together.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Usage")]
+struct UsageView {
+    /// How many calls served.
+    calls: u64,
+    /// For so many seconds.
+    seconds: f64,
+    /// Tokens that were read.
+    input_tokens: u64,
+    /// Tokens that were written.
+    output_tokens: u64,
+    /// In the currency of the prices that are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
+}
+
+impl From<StepRecord> for StepView {
+    fn from(StepRecord { name, result }: StepRecord) -> Self {
+        Self { name, result: Some(result), ..Self::default() }
+    }
+}
+
+impl From<StepFacts> for StepView {
+    fn from(step: StepFacts) -> Self {
+        let usage = step.usage.map(|Usage { calls, seconds, input_tokens, output_tokens, cost }| UsageView {
+            calls,
+            seconds,
+            input_tokens,
+            output_tokens,
+            cost,
+        });
+        Self {
+            name: step.name,
+            kind: Some(step.kind),
+            state: Some(step.state),
+            started_at: step.started_at,
+            finished_at: step.finished_at,
+            failures: Some(step.failures).filter(|failures| *failures > 0),
+            items: step.items,
+            usage,
+            error: step.error,
+            result: step.result.map(Json::from),
+        }
+    }
 }
 
 /// Where to go from a job.
@@ -240,10 +330,9 @@ impl<'a> JobView<'a> {
         }
     }
 
-    /// With the steps that are recorded.
-    pub(crate) fn with_steps(self, steps: Vec<StepRecord>) -> Self {
-        let step = |StepRecord { name, result }| StepView { name, result };
-        Self { steps: Some(steps.into_iter().map(step).collect()), ..self }
+    /// With its steps.
+    pub(crate) fn with_steps(self, steps: Vec<StepView>) -> Self {
+        Self { steps: Some(steps), ..self }
     }
 
     /// A job as it is at `now`, without its place in the line, which takes a look at the others. Its links

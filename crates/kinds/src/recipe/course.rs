@@ -3,10 +3,9 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
-use raincheck_core::{Job, Json, Problem, ProblemType, Retry, Time};
+use raincheck_core::{Job, Json, Problem, ProblemType, Retry};
 use raincheck_engine::{Context, Failure};
-use raincheck_recipes::{JobFacts, Recipe, Scope, Step, TemplateError};
-use serde::{Deserialize, Serialize};
+use raincheck_recipes::{BEGAN, Began, Ended, How, JobFacts, Recipe, Scope, Step, TemplateError};
 use serde_json::Value;
 
 use super::Recipes;
@@ -24,37 +23,6 @@ pub(super) struct Course<'a> {
     pub(super) meter: Arc<Meter>,
     /// The input, and what there is to say of the job.
     pub(super) scope: Scope,
-}
-
-/// What is recorded of a step that has ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Ended {
-    pub(super) state: How,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) began_at: Option<Time>,
-    pub(super) ended_at: Time,
-    /// Why its result is a lesser one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<Value>,
-    pub(super) result: Value,
-}
-
-/// How a step ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum How {
-    /// As it should.
-    Completed,
-    /// Its condition did not hold.
-    Skipped,
-    /// It failed, and something else stands in its place.
-    Degraded,
-}
-
-/// Recorded when a step begins.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Began {
-    began_at: Time,
 }
 
 impl<'a> Course<'a> {
@@ -138,7 +106,7 @@ impl<'a> Course<'a> {
             return self.context.step(&step.name, async { Ok(skipped) }).await;
         }
         let began = async { Ok(Began { began_at: now() }) };
-        let Began { began_at } = self.context.step(&format!("{}/began", step.name), began).await?;
+        let Began { began_at } = self.context.step(&format!("{}{BEGAN}", step.name), began).await?;
         if let Some(message) = &step.message {
             let message = message.render(&scope).map_err(|error| self.broken(&step.name, &error))?;
             self.meter.say(message.as_str().unwrap_or_default());

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use raincheck_core::{Json, Kind, Problem, ProblemType, Retry, Time};
 use raincheck_engine::Failure;
-use raincheck_recipes::{OnError, Scope, Step};
+use raincheck_recipes::{FAILED, How, OnError, Scope, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::course::{Course, How};
+use super::course::Course;
 
 /// A step that is tried again comes back no sooner than this.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -159,7 +159,7 @@ impl Course<'_> {
     /// Records that a try failed; gives how often it has.
     async fn failed(&self, place: &Place, failure: &Failure) -> Result<u32, Failure> {
         let mut number = 1;
-        let name = |number: u32| format!("{}/failed {number}", place.name);
+        let name = |number: u32| format!("{}{FAILED}{number}", place.name);
         while self.context.recorded::<Failed>(&name(number))?.is_some() {
             number += 1;
         }
