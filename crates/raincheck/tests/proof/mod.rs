@@ -5,6 +5,7 @@
 //! `RAINCHECK_PROOF_SEED=123` draws other chances. Each test prints what it did (`--no-capture` shows it).
 
 mod cancel;
+mod conversations;
 mod damaged;
 mod disk_full;
 mod documented;
