@@ -5,6 +5,7 @@
 
 mod batch;
 mod calling;
+mod conversation_summarize;
 mod courier;
 mod echo;
 mod files;
@@ -38,6 +39,7 @@ pub const BUNDLED: [&str; 11] = [
 ];
 
 pub use batch::{Batch, Called, Line, Lines};
+pub use conversation_summarize::ConversationSummarize;
 pub use courier::Courier;
 pub use echo::Echo;
 pub use files::JobFiles;

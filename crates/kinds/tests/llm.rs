@@ -6,7 +6,7 @@ use std::time::Duration;
 use raincheck_core::gate::ConcurrencyLimit;
 use raincheck_core::{EventBody, EventType, Job, JobId, Outcome, Problem, ProblemType, State};
 use raincheck_engine::{Engine, Registry};
-use raincheck_kinds::Llm;
+use raincheck_kinds::{ConversationSummarize, Llm};
 use raincheck_simulator::{
     Behaviour, Dialect, Distribution, Fault, FaultKind, FaultRule, Limits, On, RetryAfter, SimConfig, Simulator,
 };
@@ -49,7 +49,8 @@ impl Place {
         ]);
         let upstreams = Upstreams::new(configs, &Egress::default(), || raincheck_core::Dice(0)).unwrap();
         let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
-        let registry = kinds.into_iter().fold(Registry::default(), |all, kind| all.with(kind(upstreams.clone())));
+        let registry = Registry::default().with(ConversationSummarize::new(upstreams.clone()));
+        let registry = kinds.into_iter().fold(registry, |all, kind| all.with(kind(upstreams.clone())));
         Self { simulator, engine: engine(registry).await, upstreams }
     }
 

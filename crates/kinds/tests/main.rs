@@ -1,6 +1,7 @@
 //! The bundled handlers, run by an engine as a server runs them.
 
 mod batch;
+mod conversation_summarize;
 mod files;
 mod http_request;
 mod image;

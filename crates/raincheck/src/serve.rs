@@ -23,7 +23,8 @@ use raincheck_blob::Blobs;
 use raincheck_core::{Json, Kind};
 use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
 use raincheck_kinds::{
-    AudioScan, Batch, Courier, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch, Recipes, Sleep,
+    AudioScan, Batch, ConversationSummarize, Courier, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch,
+    Recipes, Sleep,
 };
 use raincheck_recipes::Book;
 use raincheck_store::StoreError;
@@ -244,7 +245,10 @@ fn with_models(registry: Registry, upstreams: &Upstreams, blobs: &Blobs) -> std:
         return Ok(registry);
     }
     let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
-    let registry = registry.with(ImageGenerate::new(upstreams.clone())).with(HttpRequest::new(upstreams.clone()));
+    let registry = registry
+        .with(ImageGenerate::new(upstreams.clone()))
+        .with(HttpRequest::new(upstreams.clone()))
+        .with(ConversationSummarize::new(upstreams.clone()));
     let registry =
         registry.with(MessageBatch::by(upstreams.clone())).with(Batch::by(blobs.clone(), upstreams.clone())?);
     let courier = Courier::new(blobs.clone(), upstreams.clone(), Arc::new(SystemClock));
