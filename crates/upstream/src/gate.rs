@@ -132,20 +132,27 @@ impl Gate {
         Ok(Permit { gate, spent, is_probe, asks, of_try, entered: now, began, is_settled: false })
     }
 
+    /// Whether a call could be let through now.
+    fn look(&self, tokens: u64, of_try: Try) -> Result<(), Closed> {
+        let now = self.now();
+        self.state().check(tokens, of_try, now)
+    }
+
     /// As [`Gate::try_enter`], but waits up to `patience` for its turn, in the order in which calls came. Nobody waits for
     /// a retry to be granted.
     ///
     /// # Errors
     /// If its turn did not come in time, or too many wait already.
     pub async fn enter(self: &Arc<Self>, tokens: u64, of_try: Try, patience: Duration) -> Result<Permit, Closed> {
-        let first = match self.try_enter(tokens, of_try) {
-            Ok(permit) if self.waiting.load(Ordering::SeqCst) == 0 => return Ok(permit),
-            Ok(permit) => {
-                permit.give_back();
-                Closed { why: Why::Busy, wait: Duration::from_secs(1) }
-            }
-            Err(closed) if closed.why == Why::Retries => return Err(closed),
-            Err(closed) => closed,
+        // Nothing is taken while others wait: what is given back has been counted, and the upstream never saw it.
+        let first = if self.waiting.load(Ordering::SeqCst) == 0 {
+            self.try_enter(tokens, of_try)
+        } else {
+            self.look(tokens, of_try).and(Err(Closed { why: Why::Busy, wait: Duration::from_secs(1) }))
+        };
+        let first = match first {
+            Err(closed) if closed.why != Why::Retries => closed,
+            decided => return decided,
         };
         if self.waiting.fetch_add(1, Ordering::SeqCst) >= WAITERS_MAX {
             self.waiting.fetch_sub(1, Ordering::SeqCst);

@@ -62,6 +62,75 @@ async fn limits_of_a_minute_are_used_and_never_passed() {
     }
 }
 
+/// Whoever comes while others wait takes nothing of the limit before it is let through.
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_others_takes_nothing_meanwhile() {
+    let mut config = config("http://127.0.0.1:1");
+    (config.requests_per_minute, config.tokens_per_minute) = (Some(100), Some(10_000));
+    config.concurrency = ConcurrencyLimit::Fixed(100);
+    let upstreams = upstreams(vec![("one", config)]);
+    let gate = Arc::clone(upstreams.routes(Protocol::Openai, "m", None).unwrap()[0].gate());
+    let _served = gate.enter(900, Try::First, Duration::ZERO).await.ok().unwrap();
+    let mut waiting = JoinSet::new();
+    for (tokens, patience) in std::iter::once((9_500, 10)).chain([(10, 5); 20]) {
+        let (gate, patience) = (Arc::clone(&gate), Duration::from_secs(patience));
+        waiting.spawn(async move { gate.enter(tokens, Try::First, patience).await.err().unwrap().why });
+        tokio::task::yield_now().await;
+    }
+    let used = || gate.status().requests.unwrap().used;
+    assert_eq!(used(), 1);
+    while let Some(why) = waiting.join_next().await {
+        assert!(matches!(why.unwrap(), Why::Limit | Why::Busy));
+    }
+    assert_eq!(used(), 1, "the upstream saw one");
+}
+
+/// Ten minutes of calls of all sizes, more than either limit allows, by many callers at once.
+#[tokio::test(start_paused = true)]
+async fn calls_of_mixed_sizes_use_nearly_all_of_a_limit_and_never_more() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    // What each of ten calls in a row costs: tokens are scarcer than requests, then requests than tokens.
+    let mixes = [[10, 4_000, 10, 10, 900, 10, 6_000, 50, 10, 300], [10, 400, 10, 10, 90, 10, 600, 50, 10, 300]];
+    for (mix, is_by_tokens) in mixes.into_iter().zip([true, false]) {
+        let mut config = config("http://127.0.0.1:1");
+        (config.requests_per_minute, config.tokens_per_minute) = (Some(500), Some(100_000));
+        config.concurrency = ConcurrencyLimit::Fixed(1_000);
+        let upstreams = upstreams(vec![("one", config)]);
+        let gate = Arc::clone(upstreams.routes(Protocol::Openai, "m", None).unwrap()[0].gate());
+        let start = Instant::now();
+        let mut callers = JoinSet::new();
+        for caller in 0..200 {
+            let gate = Arc::clone(&gate);
+            callers.spawn(async move {
+                let mut taken = Vec::new();
+                for number in caller.. {
+                    let tokens = mix[number % mix.len()];
+                    let permit = gate.enter(tokens, Try::First, Duration::from_secs(600)).await;
+                    let at = start.elapsed();
+                    if at >= 10 * MINUTE {
+                        break;
+                    }
+                    drop(permit.ok().unwrap());
+                    taken.push((at, tokens));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                taken
+            });
+        }
+        let mut taken = callers.join_all().await.concat();
+        taken.sort_unstable();
+        let of_minute = |from: Duration| taken.iter().filter(move |(at, _)| *at >= from && *at < from + MINUTE);
+        let tokens_from = |from| of_minute(from).map(|(_, tokens)| tokens).sum::<u64>();
+        let most_requests = taken.iter().map(|(from, _)| of_minute(*from).count()).max().unwrap();
+        let most_tokens = taken.iter().map(|(from, _)| tokens_from(*from)).max().unwrap();
+        let tokens: u64 = taken.iter().map(|(_, tokens)| tokens).sum();
+        println!("{} requests, {tokens} tokens; in a minute {most_requests}, {most_tokens}", taken.len());
+        assert!(most_requests <= 500 && most_tokens <= 100_000, "{most_requests} requests, {most_tokens} tokens");
+        let (used, all) = if is_by_tokens { (tokens, 1_000_000) } else { (taken.len() as u64, 5_000) };
+        assert!(used * 100 >= all * 95, "{used} of {all}");
+    }
+}
+
 /// What an answer comes to beyond its estimate is taken from the limit while it comes, and the truth replaces it at its end.
 #[tokio::test]
 async fn a_long_answer_counts_while_it_comes() {

@@ -87,13 +87,6 @@ impl Permit {
         let now = self.gate.now();
         self.gate.state().spend(spent, written, now);
     }
-
-    /// It was not used after all.
-    pub(super) fn give_back(self) {
-        let now = self.gate.now();
-        self.gate.state().give_back(&self, now);
-        drop(self);
-    }
 }
 
 impl Drop for Permit {

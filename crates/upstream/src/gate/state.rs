@@ -132,14 +132,6 @@ impl State {
         (self.tokens.reserve(tokens, now), self.breaker.start(now), asks)
     }
 
-    /// A call that was let through was not made after all.
-    pub(super) fn give_back(&mut self, permit: &Permit, now: Time) {
-        self.tokens.settle(permit.spent.as_ref(), 0, now);
-        if permit.of_try == Try::Again {
-            self.budget.refund();
-        }
-    }
-
     /// The answer to a call has come to so many tokens.
     pub(super) fn spend(&mut self, spent: &mut Spent, written: u64, now: Time) {
         self.tokens.spend(spent, written, now);
