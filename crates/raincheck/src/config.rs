@@ -5,6 +5,7 @@
 //! A value of the wrong sort and a key that nobody knows are refused, all of them at once and each with its place.
 
 mod audio;
+mod base_url;
 mod complaint;
 mod egress;
 mod engine;
@@ -120,8 +121,9 @@ impl Config {
             egress: egress::Egress::read(&mut reader),
             log: log::Log::read(&mut reader),
         };
+        let mut warnings = reader.take_warnings();
         let settings = reader.finish().map_err(Wrong)?;
-        let warnings = reader::Reader::stray_variables(&settings, layers);
+        warnings.extend(reader::Reader::stray_variables(&settings, layers));
         let file = layers.file.as_ref().map(|(path, _)| path.clone());
         Ok(Loaded { config, settings, file, warnings })
     }

@@ -68,3 +68,40 @@ fn prices_and_how_long_files_are_kept_are_read_with_each_upstream() {
         assert!(ended.code == Some(2) && ended.err.contains(told), "{ended:?}");
     }
 }
+
+#[test]
+fn an_address_holds_nothing_secret_and_none_is_shown() {
+    let place = Place::new();
+    let check = |command: &[&str], url: &str| {
+        let upstream = format!("[upstream.one]\nprotocol = \"openai\"\nbase_url = \"{url}\"\n");
+        place.file("raincheck.toml", &upstream);
+        run(raincheck(command).current_dir(place.path()))
+    };
+    for url in ["http://user:canary@a/v1", "http://a/v1?key=canary", "http://a/v1#canary"] {
+        for command in [&["config", "check"][..], &["config", "show"], &["serve"]] {
+            let ended = check(command, url);
+            assert_eq!(ended.code, Some(2), "{ended:?}");
+            assert!(ended.err.contains("raincheck.toml:3:12: base_url: "), "{}", ended.err);
+            assert!(ended.err.contains("api_key_env"), "{}", ended.err);
+            assert!(!format!("{ended:?}").contains("canary"), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn waiting_longer_for_the_first_byte_than_for_all_is_warned_of() {
+    let place = Place::new();
+    let check = |settings: &str| {
+        let upstream = format!("[upstream.one]\nprotocol = \"openai\"\nbase_url = \"http://a/v1\"\n{settings}\n");
+        place.file("raincheck.toml", &upstream);
+        let ended = run(raincheck(&["config", "check"]).current_dir(place.path()));
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.err
+    };
+    let told = "raincheck.toml:4:22: first_byte_timeout = \"30m\" means nothing: total_timeout = \"20m\" ends it";
+    let warned = check("first_byte_timeout = \"30m\"");
+    assert!(warned.starts_with(&format!("warning: {told}")), "{warned}");
+    for good in ["total_timeout = \"1m\"", "first_byte_timeout = \"30m\"\ntotal_timeout = \"1h\""] {
+        assert_eq!(check(good), "", "{good}");
+    }
+}

@@ -15,7 +15,7 @@ fn upstreams_are_shown_as_they_stand_and_no_key_with_them() {
         &format!(
             "[upstream.openai]\nprotocol = \"openai\"\nbase_url = \"http://{}/openai/v1\"\napi_key = \"sk-canary-1\"\n\
              requests_per_minute = 500\n\
-             [upstream.gone]\nprotocol = \"anthropic\"\nbase_url = \"http://user:sk-canary-2@127.0.0.1:1/sk-canary-3\"\n\
+             [upstream.gone]\nprotocol = \"anthropic\"\nbase_url = \"http://127.0.0.1:1/sk-canary-3\"\n\
              api_key = \"sk-canary-4\"\n",
             simulator.address
         ),

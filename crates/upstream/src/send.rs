@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, Uri};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use raincheck_core::gate::Fault;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers
 const IDLE: Idle = Idle { max: 64, time: Duration::from_secs(90) };
 /// Of a refusal so many bytes are read.
 const REFUSAL_MAX: usize = 64 << 10;
+/// A path is looked at as a server would that decodes it so many times.
+const DECODED_MAX: usize = 3;
 
 /// An upstream and the client that reaches it.
 pub(crate) struct Upstream {
@@ -107,6 +110,7 @@ impl Upstream {
     /// The request as it is sent, with this body.
     pub(crate) fn http_request(&self, request: &Request, body: Sent) -> Result<hyper::Request<Sent>, CallFailure> {
         let unsendable = |detail: String| CallFailure::unanswered(Fault::Status { status: 400, code: None }, detail);
+        below(&request.path).map_err(unsendable)?;
         let base = self.config.base_url.to_string();
         let uri: Uri = format!("{}/{}", base.trim_end_matches('/'), request.path.trim_start_matches('/'))
             .parse()
@@ -222,6 +226,24 @@ impl Route {
         }
         failure
     }
+}
+
+/// Refuses a path that an upstream may take to lead out of its base URL, however that is written.
+fn below(path: &str) -> Result<(), String> {
+    let whole = path.split(['?', '#']).next().unwrap_or_default();
+    let mut plain = whole.to_owned();
+    for _ in 0..DECODED_MAX {
+        plain = percent_decode_str(&plain).decode_utf8_lossy().into_owned();
+    }
+    if plain.contains('\\') {
+        return Err(format!("the path {whole:?} has a backslash, by which some servers leave their base URL"));
+    }
+    // What stands behind a semicolon is no part of the name to some servers.
+    let is_dots = |part: &str| matches!(part.split(';').next(), Some("." | ".."));
+    if plain.split('/').any(is_dots) {
+        return Err(format!("the path {whole:?} has a part `.` or `..`, and may not leave the upstream's base URL"));
+    }
+    Ok(())
 }
 
 fn unanswered(permit: Option<Permit>, fault: Fault<'_>, detail: String) -> CallFailure {

@@ -155,9 +155,33 @@ async fn a_path_leads_nowhere_else() {
     let server = Server::start(vec![good()]).await;
     let upstreams = upstreams(vec![("one", config(&server.url))]);
     let route = upstreams.routes(Protocol::Openai, MODEL, None).unwrap().remove(0);
-    for path in ["@evil.example/", "//evil.example/x", "http://evil.example/"] {
+    let send = async |path: &str| {
         let request = Request::post(path, Bytes::new());
-        let _ = route.send(route.gate().try_enter(1, Try::First).unwrap(), &request).await;
+        route.send(route.gate().try_enter(1, Try::First).unwrap(), &request).await
+    };
+    for path in
+        ["@evil.example/", "//evil.example/x", "http://evil.example/", "/a..b/...", "/x?to=../y", "/.well-known"]
+    {
+        let _ = send(path).await;
     }
     assert!(server.asked().iter().all(|asked| asked.path.starts_with("/v1/")), "{:?}", server.asked());
+    let before = server.asked().len();
+    assert!(before >= 3, "dots in names and queries are nothing to refuse");
+    for path in [
+        "/../admin?x=1",
+        "..",
+        "a/..",
+        "a/./b",
+        "/%2e%2E/admin",
+        "/.%2e/admin",
+        "/%252e%252e/admin",
+        "/..%2fadmin",
+        "\\..\\admin",
+        "/..%5cadmin",
+        "/..;x/admin",
+    ] {
+        let refused = send(path).await.err().unwrap();
+        assert!(refused.detail.starts_with("the path ") && refused.verdict.then == Then::Never, "{refused}");
+    }
+    assert_eq!(server.asked().len(), before);
 }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::base_url;
+
 /// Something wrong in the configuration: where, what, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -44,22 +46,26 @@ pub(crate) struct Line {
     length: usize,
 }
 
-/// The line as it may be shown: what stands behind `api_key =` is nobody's business.
+/// The line as it may be shown: what stands behind `api_key =` is nobody's business, nor what an address should not hold.
 fn without_keys(line: &str) -> String {
-    const KEY: &str = "api_key";
+    let line = hidden(line, "api_key", |_| true);
+    hidden(&line, "base_url", base_url::may_hold_a_secret)
+}
+
+/// The line without the values of a setting that are secret.
+fn hidden(line: &str, key: &str, is_secret: impl Fn(&str) -> bool) -> String {
     let (mut shown, mut rest) = (String::new(), line);
-    while let Some(place) = rest.find(KEY) {
-        let (before, found) = rest.split_at(place + KEY.len());
+    while let Some(place) = rest.find(key) {
+        let (before, found) = rest.split_at(place + key.len());
         shown.push_str(before);
+        rest = found;
         let value = found.trim_start_matches(['"', '\'', ' ', '\t']).strip_prefix('=').map(str::trim_start);
-        match value {
-            Some(value) => {
-                let quote = value.chars().next().filter(|first| ['"', '\''].contains(first));
-                let end = quote.and_then(|quote| Some(1 + value[1..].find(quote)? + 1));
-                shown.push_str(" = …");
-                rest = end.map_or("", |end| &value[end..]);
-            }
-            None => rest = found,
+        let Some(value) = value else { continue };
+        let quote = value.chars().next().filter(|first| ['"', '\''].contains(first));
+        let end = quote.and_then(|quote| Some(1 + value[1..].find(quote)? + 1)).unwrap_or(value.len());
+        if is_secret(&value[..end]) {
+            shown.push_str(" = …");
+            rest = &value[end..];
         }
     }
     shown + rest
@@ -128,6 +134,10 @@ mod tests {
             ("openai = { api_key = 'sk-canary', x = 1 }", "openai = { api_key = …, x = 1 }"),
             ("\"api_key\" = \"sk-canary", "\"api_key = …"),
             ("api_key_env = \"NAME\"", "api_key_env = \"NAME\""),
+            ("base_url = \"http://u:canary@a\" # x", "base_url = … # x"),
+            ("base_url = \"http://a?canary", "base_url = …"),
+            ("base_url = \"http//a\"", "base_url = \"http//a\""),
+            ("one = { base_url = 'http://a#canary', api_key = 'canary' }", "one = { base_url = …, api_key = … }"),
         ] {
             assert_eq!(without_keys(line), shown);
         }

@@ -41,6 +41,7 @@ pub(crate) struct Reader<'a> {
     table: DeTable<'a>,
     settings: Vec<Setting>,
     complaints: Vec<Complaint>,
+    warnings: Vec<Complaint>,
 }
 
 /// The settings of one table of the file.
@@ -57,7 +58,8 @@ pub(crate) fn variable(section: &str, key: &str) -> String {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(layers: &'a Layers) -> Self {
-        let mut reader = Self { layers, table: DeTable::new(), settings: Vec::new(), complaints: Vec::new() };
+        let table = DeTable::new();
+        let mut reader = Self { layers, table, settings: Vec::new(), complaints: Vec::new(), warnings: Vec::new() };
         if let Some((path, text)) = &layers.file {
             let (table, errors) = DeTable::parse_recoverable(text);
             reader.table = table.into_inner();
@@ -127,6 +129,18 @@ impl<'a> Reader<'a> {
         let Some((path, text)) = &self.layers.file else { return };
         let place = Place::Line(Line::of(path.clone(), text, span));
         self.complaints.push(Complaint { place, message, hint });
+    }
+
+    /// Tells what is allowed and probably not meant.
+    pub(super) fn warn(&mut self, span: Range<usize>, message: String) {
+        let Some((path, text)) = &self.layers.file else { return };
+        let place = Place::Line(Line::of(path.clone(), text, span));
+        self.warnings.push(Complaint { place, message, hint: None });
+    }
+
+    /// What was warned of.
+    pub(super) fn take_warnings(&mut self) -> Vec<Complaint> {
+        std::mem::take(&mut self.warnings)
     }
 
     fn look_for_unknown(&mut self) {

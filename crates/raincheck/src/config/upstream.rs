@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use hyper::Uri;
 use raincheck_core::gate::ConcurrencyLimit;
 use raincheck_recipes::nearest;
 use raincheck_upstream::{OnAmbiguous, Patience, Price, PriceError, Prices, Protocol, Secret, UpstreamConfig};
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::base_url::BaseUrl;
 use super::reader::{Reader, Setting, did_you_mean};
 use super::value::{Value, one_of, word_of};
 
@@ -70,8 +70,8 @@ fn wrong_fallback(config: &UpstreamConfig, all: &BTreeMap<String, UpstreamConfig
 
 fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<UpstreamConfig> {
     let protocol = section.get("protocol");
-    let base_url = section.get_if("base_url", |url: &Uri| url.scheme().is_some() && url.host().is_some(), URL);
-    let (Some(protocol), Some(base_url)) = (protocol, base_url) else {
+    let base_url = section.get("base_url");
+    let (Some(protocol), Some(BaseUrl(base_url))) = (protocol, base_url) else {
         if !section.is_wrong {
             section.complain(whole, "an upstream needs `protocol` and `base_url`".into());
         }
@@ -113,10 +113,9 @@ fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<Upstream
             .map_or(usual.files_expire_after, |after: Duration| (!after.is_zero()).then_some(after)),
         ..usual
     };
+    section.warn_of_patience(&config.patience);
     Some(config)
 }
-
-const URL: &str = "must be an address such as https://api.openai.com/v1";
 
 /// A table whose name the operator chose.
 struct Named<'r, 'a> {
@@ -182,6 +181,17 @@ impl<'r, 'a> Named<'r, 'a> {
                 self.complain(span, format!("the key: {message}"));
                 None
             }
+        }
+    }
+
+    /// Waiting longer for the beginning of an answer than for all of it means nothing.
+    fn warn_of_patience(&mut self, Patience { first_byte, total, .. }: &Patience) {
+        if first_byte > total
+            && let Some(span) = self.spans.get("first_byte_timeout")
+        {
+            let [first_byte, total] = [first_byte.show(), total.show()];
+            let message = format!("first_byte_timeout = {first_byte} means nothing: total_timeout = {total} ends it");
+            self.reader.warn(span.clone(), message);
         }
     }
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hyper::Uri;
 use raincheck_core::Kind;
 use raincheck_recipes::duration;
 use raincheck_upstream::{BadNetwork, Network};
@@ -142,16 +141,6 @@ impl Value for String {
 
     fn show(&self) -> String {
         quoted(self)
-    }
-}
-
-impl Value for Uri {
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error| format!("{text:?} is no address: {error}"))
-    }
-
-    fn show(&self) -> String {
-        quoted(&self.to_string())
     }
 }
 
