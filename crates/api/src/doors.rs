@@ -17,10 +17,6 @@ mod upstreams;
 /// What the doors that speak other APIs' dialects lead to.
 #[derive(Clone, Default)]
 pub struct Doors {
-    /// The upstream for jobs from the FAL-compatible door; chosen by the kind of job if left out.
-    pub fal: Option<String>,
-    /// The upstream for jobs from the Replicate-compatible door; chosen by the kind of job if left out.
-    pub replicate: Option<String>,
     /// Where calls go whose answer is waited for; `None` if there is no such place.
     pub passage: Option<Arc<dyn Passage>>,
     /// Where uploaded files are kept; `None` if none are taken.
@@ -31,7 +27,15 @@ pub struct Doors {
 
 impl fmt::Debug for Doors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Doors").field("fal", &self.fal).field("replicate", &self.replicate).finish_non_exhaustive()
+        f.debug_struct("Doors").finish_non_exhaustive()
+    }
+}
+
+impl Doors {
+    /// The upstream for a job from a door of this protocol.
+    pub(crate) fn upstream(&self, protocol: &str, model: &str) -> Result<Option<String>, ApiError> {
+        let chosen = self.passage.as_ref().map(|passage| passage.chosen(protocol, model));
+        Ok(chosen.transpose()?.flatten())
     }
 }
 
@@ -43,6 +47,16 @@ pub trait Passage: Send + Sync + 'static {
     /// # Errors
     /// Why there is no good answer. What an upstream answered is in the problem's `upstream_status` and `upstream_error`.
     async fn pass(&self, call: Passed) -> Result<Response<PassedBody>, NotPassed>;
+
+    /// The upstream of this protocol that takes the model; `None` if there is none of this protocol, and whoever carries out the
+    /// job chooses.
+    ///
+    /// # Errors
+    /// If there are some, and none takes the model.
+    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, NotPassed> {
+        let _ = (protocol, model);
+        Ok(None)
+    }
 
     /// The models that are listed for this protocol, with the upstream of each.
     fn models(&self, protocol: &str) -> Vec<(String, String)> {

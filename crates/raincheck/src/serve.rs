@@ -28,7 +28,7 @@ use raincheck_kinds::{
 };
 use raincheck_recipes::Book;
 use raincheck_store::StoreError;
-use raincheck_upstream::{Egress, Messenger, Protocol, Upstreams};
+use raincheck_upstream::{Egress, Messenger, Upstreams};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -234,9 +234,7 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
 fn doors(upstreams: &Upstreams, blobs: &Blobs, egress: Egress) -> Doors {
     let messenger = Messenger::new(egress);
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
-    let first = |protocol| upstreams.names(protocol).into_iter().next();
-    let (fal, replicate) = (first(Protocol::Fal), first(Protocol::Replicate));
-    Doors { passage, files: Some(blobs.clone()), fal, replicate, messenger: Some(messenger) }
+    Doors { passage, files: Some(blobs.clone()), messenger: Some(messenger) }
 }
 
 /// The kinds that call upstreams, if there are upstreams that could be called.

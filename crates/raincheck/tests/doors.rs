@@ -170,3 +170,44 @@ fn a_file_whose_time_has_passed_is_removed_from_the_disk() {
         assert_eq!(server.get("/openai/v1/files").json()["data"], json!([]));
     }
 }
+
+#[test]
+fn each_model_of_the_doors_reaches_the_upstream_that_takes_it() {
+    let place = Place::new();
+    let [first, second] = [(); 2].map(|()| Server::simulator(&place, &[]));
+    let upstream = |name: &str, protocol: &str, simulator: &Server, model: &str| {
+        let url = simulator.url();
+        let version = if protocol == "replicate" { "/v1" } else { "" };
+        format!(
+            "[upstream.{name}]\nprotocol = \"{protocol}\"\nbase_url = \"{url}/{protocol}{version}\"\nmodels = [\"{model}\"]\n"
+        )
+    };
+    let server = Server::configured(
+        &place,
+        &[
+            upstream("fal-a", "fal", &first, "acme/a"),
+            upstream("fal-b", "fal", &second, "acme/b"),
+            upstream("rep-a", "replicate", &first, "acme/a"),
+            upstream("rep-b", "replicate", &second, "acme/b"),
+        ]
+        .concat(),
+    );
+    let executions = || {
+        [&first, &second]
+            .map(|simulator| simulator.get("/sim/ledger").json()["total"]["executions"].as_u64().expect("a number"))
+    };
+    let fal = |model: &str| post(server.address, &format!("/fal/run/{model}"), r#"{"prompt": "x"}"#);
+    let replicate = |model: &str| {
+        let path = format!("/replicate/v1/models/{model}/predictions");
+        let headers = [("Content-Type", "application/json"), ("Prefer", "wait=30")];
+        request(server.address, "POST", &path, &headers, r#"{"input": {"prompt": "x"}}"#)
+    };
+    assert_eq!((fal("acme/b").status, executions()), (200, [0, 1]));
+    assert_eq!((fal("acme/a").status, executions()), (200, [1, 1]));
+    assert_eq!((replicate("acme/b").status, executions()), (201, [1, 2]));
+    assert_eq!((replicate("acme/a").status, executions()), (201, [2, 2]));
+    for refused in [fal("acme/c"), replicate("acme/c")] {
+        let detail = refused.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(refused.status == 422 && detail.contains("takes the model \"acme/c\""), "{refused:?}");
+    }
+}

@@ -85,6 +85,16 @@ pub enum RouteError {
         /// What there is, joined by commas.
         known: String,
     },
+    /// The upstream that is named does not take the model.
+    #[error("the upstream {name:?} does not take the model {model:?}; it takes {taken}")]
+    NotTaken {
+        /// The upstream.
+        name: String,
+        /// What was asked for.
+        model: String,
+        /// What it takes, joined by commas.
+        taken: String,
+    },
     /// No upstream takes the model.
     #[error("no upstream that speaks {protocol} takes the model {model:?}")]
     NoModel {

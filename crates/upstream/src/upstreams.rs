@@ -20,6 +20,8 @@ const FILES: &str = "files";
 const OPENING: usize = 4;
 /// How many upstreams are tried for one call.
 const ROUTES_MAX: usize = 8;
+/// An error tells so many names of what there is.
+const NAMES_TOLD: usize = 16;
 
 /// All upstreams, with their gates. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -48,6 +50,16 @@ pub struct UpstreamStatus {
 fn host(address: &Uri) -> String {
     let host = address.host().unwrap_or_default();
     address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Names as an error tells them, of which there may be many.
+fn told_of<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let told = names.by_ref().take(NAMES_TOLD).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 if told.is_empty() => "none".to_owned(),
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
 }
 
 type Changed = Box<dyn Fn() + Send + Sync>;
@@ -102,13 +114,6 @@ impl Upstreams {
         self.0.upstreams.is_empty()
     }
 
-    /// The names of those that speak a protocol, in order.
-    #[must_use]
-    pub fn names(&self, protocol: Protocol) -> Vec<String> {
-        let speaking = self.0.upstreams.values().filter(|upstream| upstream.config.protocol == protocol);
-        speaking.map(|upstream| upstream.name.clone()).collect()
-    }
-
     /// The longest that one call of an upstream of this protocol may take.
     #[must_use]
     pub fn longest_call(&self, protocol: Protocol) -> Option<Duration> {
@@ -121,6 +126,41 @@ impl Upstreams {
         let _ = self.0.surroundings.changed.set(Box::new(changed));
     }
 
+    /// The upstream to which a call for `model` goes first.
+    fn choose(&self, protocol: Protocol, model: &str, name: Option<&str>) -> Result<&Arc<Upstream>, RouteError> {
+        let all = &self.0.upstreams;
+        let speaking = || all.values().filter(|upstream| upstream.config.protocol == protocol);
+        let Some(name) = name else {
+            if speaking().next().is_none() {
+                return Err(RouteError::NoneSpeaks(protocol));
+            }
+            let found = speaking().find(|upstream| upstream.lists(model));
+            let found = found.or_else(|| speaking().find(|upstream| upstream.takes(model)));
+            return found.ok_or_else(|| RouteError::NoModel { model: model.to_owned(), protocol });
+        };
+        match all.get(name).filter(|upstream| upstream.config.protocol == protocol) {
+            Some(upstream) if upstream.takes(model) => Ok(upstream),
+            Some(upstream) => Err(RouteError::NotTaken {
+                name: name.to_owned(),
+                model: model.to_owned(),
+                taken: told_of(upstream.config.models.iter().map(String::as_str)),
+            }),
+            None => Err(RouteError::Unknown {
+                name: name.to_owned(),
+                protocol,
+                known: told_of(speaking().map(|upstream| upstream.name.as_str())),
+            }),
+        }
+    }
+
+    /// The name of the upstream to which a call for `model` goes first, if none is named.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn chosen(&self, protocol: Protocol, model: &str) -> Result<&str, RouteError> {
+        self.choose(protocol, model, None).map(|upstream| upstream.name.as_str())
+    }
+
     /// Where a call for `model` goes: the upstream that is named, or the first that takes the model (one that lists it before
     /// one that takes all); and behind it those that are called instead of it.
     ///
@@ -128,20 +168,7 @@ impl Upstreams {
     /// If there is none.
     pub fn routes(&self, protocol: Protocol, model: &str, name: Option<&str>) -> Result<Vec<Route>, RouteError> {
         let all = &self.0.upstreams;
-        let speaking = || all.values().filter(|upstream| upstream.config.protocol == protocol);
-        let first = match name {
-            Some(name) => {
-                let named = all.get(name).filter(|upstream| upstream.config.protocol == protocol);
-                let known = || speaking().map(|upstream| upstream.name.as_str()).collect::<Vec<_>>().join(", ");
-                let unknown = || RouteError::Unknown { name: name.to_owned(), protocol, known: known() };
-                named.filter(|upstream| upstream.takes(model)).ok_or_else(unknown)?
-            }
-            None if speaking().next().is_none() => return Err(RouteError::NoneSpeaks(protocol)),
-            None => speaking()
-                .find(|upstream| upstream.lists(model))
-                .or_else(|| speaking().find(|upstream| upstream.takes(model)))
-                .ok_or_else(|| RouteError::NoModel { model: model.to_owned(), protocol })?,
-        };
+        let first = self.choose(protocol, model, name)?;
         let mut routes = vec![self.route(first, model)];
         for fallback in &first.config.fallback {
             let (name, other) = fallback.split_once(':').unwrap_or((fallback, model));

@@ -185,3 +185,14 @@ async fn a_path_leads_nowhere_else() {
     }
     assert_eq!(server.asked().len(), before);
 }
+
+#[tokio::test]
+async fn what_an_upstream_does_not_take_is_told_as_that() {
+    let listing = |models: &[String]| UpstreamConfig { models: models.to_vec(), ..config("http://127.0.0.1:1") };
+    let many: Vec<String> = (0..20).map(|number| format!("m{number}")).collect();
+    let upstreams = upstreams(vec![("few", listing(&["a".into(), "b".into()])), ("many", listing(&many))]);
+    let told = |name: &str| upstreams.routes(Protocol::Openai, "c", Some(name)).err().unwrap().to_string();
+    assert_eq!(told("few"), "the upstream \"few\" does not take the model \"c\"; it takes a, b");
+    assert!(told("many").ends_with("m14, m15 and 4 more"), "{}", told("many"));
+    assert_eq!(told("none"), "there is no upstream \"none\" that speaks openai; there are: few, many");
+}

@@ -55,6 +55,15 @@ impl Passage for Upstreams {
         Ok(response.map(|()| pieces.boxed()))
     }
 
+    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, NotPassed> {
+        let Ok(protocol) = protocol.parse() else { return Ok(None) };
+        match Self::chosen(self, protocol, model) {
+            Ok(name) => Ok(Some(name.to_owned())),
+            Err(RouteError::NoneSpeaks(_)) => Ok(None),
+            Err(error) => Err(nowhere(&error)),
+        }
+    }
+
     fn models(&self, protocol: &str) -> Vec<(String, String)> {
         protocol.parse().map(|protocol| Self::models(self, protocol)).unwrap_or_default()
     }

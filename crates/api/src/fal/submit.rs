@@ -45,7 +45,8 @@ pub(super) async fn submit(
         }
     };
     drop(body);
-    let input = input_of(&api, &endpoint, &input);
+    let upstream = api.settings.doors.upstream("fal", &endpoint)?;
+    let input = input_of(upstream, &endpoint, &input);
     let start_by = late::start_by(&headers, api.engine.clock().now())?;
     let labels = start_by.map(|at| (late::START_BY, at.to_string())).into_iter().collect();
     let wish = Wish { priority: priority(&headers), labels, webhook, ..Wish::new(&api, "fal", KIND, input) };
@@ -64,9 +65,9 @@ pub(super) async fn submit(
 }
 
 /// The input of the kind: the endpoint is the model.
-fn input_of(api: &Api, endpoint: &str, input: &Json) -> Json {
+fn input_of(upstream: Option<String>, endpoint: &str, input: &Json) -> Json {
     let mut fields = json!({ "model": endpoint });
-    if let Some(upstream) = &api.settings.doors.fal {
+    if let Some(upstream) = upstream {
         fields["upstream"] = json!(upstream);
     }
     // The caller's arguments as they came, so that numbers keep their digits.

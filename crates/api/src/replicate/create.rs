@@ -116,8 +116,9 @@ async fn predict(
 ) -> Result<Response, ApiError> {
     check(model, &wanted)?;
     let webhook = webhook(api, &wanted, base)?;
-    let upstream = api.settings.doors.replicate.as_deref();
-    let input = Json::from_value(&Input { model, upstream, input: &wanted.input }).unwrap_or_default();
+    let upstream = api.settings.doors.upstream("replicate", model)?;
+    let input =
+        Json::from_value(&Input { model, upstream: upstream.as_deref(), input: &wanted.input }).unwrap_or_default();
     let labels = vec![(MODEL, model.to_owned())];
     let wish = Wish { labels, webhook, ..Wish::new(api, DOOR, KIND, input) };
     let submitted = dialect::submit(api, &caller.tenant, wish, key).await?;
