@@ -19,8 +19,8 @@ pub enum PassFailure {
 
 impl Upstreams {
     /// Makes a call at once, for somebody who waits for the answer: past the gate in turn, again if that may help and the budget of
-    /// retries has room, and to the next route if the first is down or refuses for good. Nothing is made again once an answer has
-    /// begun.
+    /// retries has room, and to the next route if the first is down, goes on failing or refuses for good. What the upstream may have done
+    /// is made nowhere else, and nothing is made again once an answer has begun.
     ///
     /// # Errors
     /// What the last try came to.
@@ -41,7 +41,10 @@ impl Upstreams {
             }
             match through(route, tokens, patience, &request).await {
                 Ok(answer) => return Ok(answer),
-                Err(PassFailure::Failed(failure)) if failure.verdict.then == Then::Never => {
+                // The request is wrong wherever it goes; or it may have been done, and would be done twice.
+                Err(PassFailure::Failed(failure))
+                    if failure.verdict.then == Then::Never || failure.verdict.is_ambiguous =>
+                {
                     return Err(PassFailure::Failed(failure));
                 }
                 Err(failure) => last = Some(failure),

@@ -2,4 +2,5 @@
 
 mod calls;
 mod limits;
+mod passing;
 mod support;
