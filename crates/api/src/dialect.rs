@@ -14,6 +14,7 @@ mod live;
 mod log;
 mod pass;
 mod passed;
+mod replay;
 mod submit;
 mod tell;
 

@@ -95,6 +95,8 @@ pub struct Passed {
     pub headers: HeaderMap,
     /// The body, as it came.
     pub body: Bytes,
+    /// By what the upstream may recognise the call if it is made again: the same for each of its tries.
+    pub idempotency_key: String,
 }
 
 /// Why a call that was passed on came to nothing.

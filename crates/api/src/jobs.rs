@@ -23,7 +23,7 @@ pub(crate) use events::{EventsPage, events, last_event_id, wants_stream};
 pub(crate) use files::file;
 pub(crate) use follow::{Follower, Next};
 pub(crate) use get::get;
-pub(crate) use idempotency::{IdempotencyKey, marked};
+pub(crate) use idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey, marked};
 pub(crate) use list::{Cursor, JobsPage, cursor, list};
 pub(crate) use request::JobRequest;
 pub(crate) use result::result;

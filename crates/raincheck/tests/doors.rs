@@ -211,3 +211,18 @@ fn each_model_of_the_doors_reaches_the_upstream_that_takes_it() {
         assert!(refused.status == 422 && detail.contains("takes the model \"acme/c\""), "{refused:?}");
     }
 }
+
+#[test]
+fn a_call_that_is_passed_through_and_made_again_has_one_key() {
+    let place = Place::new();
+    place.file("sim.json", r#"{"faults": [{"fault": {"kind": "server_error"}, "calls": 1}]}"#);
+    let simulator = Server::simulator(&place, &["--config", "sim.json"]);
+    let upstream = format!("[upstream.sim]\nprotocol = \"openai\"\nbase_url = \"{}/openai/v1\"\n", simulator.url());
+    let server = Server::configured(&place, &upstream);
+    let reply = post(server.address, "/openai/v1/chat/completions", r#"{"model": "m", "messages": []}"#);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let ledger = simulator.get("/sim/ledger").json();
+    let keys = ledger["keys"].as_object().expect("keys");
+    assert_eq!((keys.len(), &ledger["total"]["requests"]), (1, &json!(2)), "{ledger}");
+    assert_eq!(keys.values().next().expect("a key")["received"], 2, "{ledger}");
+}

@@ -27,7 +27,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let request = Request::new(caller.key_id(), PATH, body.bytes(), &headers);
     if !prefer::respond_async(&headers) {
-        return pass::pass(&api, PATH, &headers, &body, request).await;
+        return pass::pass(&api, PATH, &headers, &body, request.under(&key, &caller.tenant)).await;
     }
     let wish = Wish::new(&api, "anthropic", MESSAGE, body.parse_json()?);
     drop(body);
@@ -54,10 +54,11 @@ fn ended(job: &Job) -> Result<Response, ApiError> {
 pub(super) async fn count_tokens(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    key: IdempotencyKey,
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let path = "v1/messages/count_tokens";
     let request = Request::new(caller.key_id(), path, body.bytes(), &headers);
-    pass::pass(&api, path, &headers, &body, request).await
+    pass::pass(&api, path, &headers, &body, request.under(&key, &caller.tenant)).await
 }

@@ -54,6 +54,7 @@ pub(super) async fn pass(
         path: path.to_owned(),
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
         body,
+        idempotency_key: String::new(),
     };
     dialect::pass(api, passage, call, is_streamed, request, is_given_back).await
 }

@@ -25,8 +25,14 @@ const PAGES_MAX: usize = 10;
 pub(crate) struct Request {
     /// A name for all that the holder of this key sends with these bytes.
     pub(super) name: String,
+    /// Whether it comes from an SDK that says whether it has sent it before.
+    pub(super) is_counted: bool,
     /// Whether it was sent before, by the SDK itself, which got no answer.
     pub(super) is_repeated: bool,
+    /// What it has to be the same as if its key comes once more; `None` if it has no key of the caller's own.
+    pub(super) fingerprint: Option<u128>,
+    /// A name for the call that the upstream may know it by, whoever made it.
+    pub(super) key: Option<String>,
 }
 
 impl Request {
@@ -40,7 +46,18 @@ impl Request {
         // 128 bits of it.
         let name = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let count = headers.get(RETRY_COUNT).and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
-        Self { name, is_repeated: count.is_some_and(|count| count > 0) }
+        let is_repeated = count.is_some_and(|count| count > 0);
+        Self { name, is_counted: count.is_some(), is_repeated, fingerprint: None, key: None }
+    }
+
+    /// The same with the key that the caller gave it, if it gave one, which then decides what is the same.
+    pub(crate) fn under(self, key: &IdempotencyKey, tenant: &Tenant) -> Self {
+        // By its name: a hash of path and body, and of whose it is.
+        let Some(idempotency) = key.single(tenant, self.name.as_bytes()) else { return self };
+        let name = format!("key {:032x}", idempotency.key);
+        // Tenants may share an account there, and know nothing of each other's keys.
+        let key = Some(format!("rc-{:032x}", idempotency.key));
+        Self { name, fingerprint: Some(idempotency.fingerprint), key, ..self }
     }
 }
 

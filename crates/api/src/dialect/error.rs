@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use raincheck_core::{Problem, Time};
+use raincheck_core::{Problem, ProblemType, Time};
 use serde_json::{Value, json};
 
 use super::{Dialect, again, upstream_error};
@@ -47,6 +47,7 @@ fn anthropic(error: &ApiError, request_id: &str) -> (u16, Value) {
     }
     let status = match error.status().as_u16() {
         // Statuses that Anthropic has not, and 409, which its SDKs try again though nothing would change.
+        422 if problem.is(ProblemType::IDEMPOTENCY_KEY_REUSED) => 422,
         409 | 410 | 422 => 400,
         424 => 500,
         503 => OVERLOADED,

@@ -1,37 +1,53 @@
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
+use raincheck_core::ProblemType;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::Request;
+use super::replay::{Phase, Replay};
+use crate::PassedBody;
 use crate::problem::ApiError;
 
-/// Calls at once that can be attached to; those beyond are made all the same, each for its own caller.
+/// Calls at once that can be attached to; those beyond are made all the same, each for its own caller, unless a key says that
+/// they may be made once only.
 const LIVE_MAX: usize = 4_096;
 /// How long a call goes on whose caller has gone: SDKs ask again within about 8 seconds.
 const ALONE_MAX: Duration = Duration::from_secs(30);
-/// How long the answer is kept that nobody took.
+/// How long an answer is kept that nobody took, or that has a key.
 const KEPT: Duration = Duration::from_secs(120);
 /// So many of them, at most.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 1_024;
+/// With so many bytes in all; those of streams are counted by [`Replay`].
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
-/// An upstream's answer, whole.
-#[derive(Clone, Debug)]
-pub(super) struct Whole {
+/// An upstream's answer.
+#[derive(Clone)]
+pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) content: Content,
 }
 
-type Told = Result<Whole, ApiError>;
+/// What an answer has besides its head.
+#[derive(Clone)]
+pub(super) enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// It comes piece by piece.
+    Stream(Arc<Replay>),
+}
+
+type Told = Result<Answer, ApiError>;
 
 /// The calls that are under way for somebody who waits. An SDK that lost its connection and asks again is given the call that
-/// is being made already, instead of paying for a second.
+/// is being made already, instead of paying for a second; and so is whoever sends the same `Idempotency-Key` again.
 #[derive(Clone, Default)]
 pub(crate) struct Calls(Arc<Inner>);
 
@@ -40,18 +56,23 @@ struct Inner {
     live: Mutex<HashMap<String, Vec<Arc<Live>>>>,
     tasks: TaskTracker,
     kept: AtomicUsize,
+    kept_bytes: AtomicUsize,
+    /// What streams keep.
+    replayed: Arc<AtomicUsize>,
 }
 
 /// One call.
 struct Live {
     answer: watch::Sender<Option<Told>>,
     waiters: watch::Sender<usize>,
-    /// Somebody was given the answer.
+    /// Somebody was given the whole answer.
     taken: watch::Sender<bool>,
+    /// What a request under the same key has to be the same as; `None` if it has no key.
+    fingerprint: Option<u128>,
 }
 
 /// Somebody who waits for a call, for as long as this is not dropped.
-struct Waiter(Arc<Live>);
+pub(super) struct Waiter(Arc<Live>);
 
 impl Waiter {
     fn new(live: &Arc<Live>) -> Self {
@@ -59,11 +80,30 @@ impl Waiter {
         Self(Arc::clone(live))
     }
 
-    async fn answer(&self) -> Option<Told> {
+    async fn answer(&self) -> Told {
         let mut answer = self.0.answer.subscribe();
-        let told = answer.wait_for(Option::is_some).await.ok()?.clone();
-        self.0.taken.send_replace(true);
+        // The sender is ours, and whoever makes the call leaves no call without an answer.
+        let told = answer.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
+        let told = told.unwrap_or_else(|| Err(gone()));
+        if !matches!(&told, Ok(Answer { content: Content::Stream(_), .. })) {
+            self.take();
+        }
         told
+    }
+
+    /// It has the whole answer.
+    pub(super) fn take(&self) {
+        self.0.taken.send_replace(true);
+    }
+
+    /// Whether somebody else waits, too.
+    pub(super) fn is_in_company(&self) -> bool {
+        *self.0.waiters.borrow() > 1
+    }
+
+    /// Whether nobody will ask for it again who has gone in the middle of a stream.
+    pub(super) fn ends_with_it(&self) -> bool {
+        self.0.fingerprint.is_none()
     }
 }
 
@@ -74,6 +114,11 @@ impl Drop for Waiter {
 }
 
 impl Live {
+    fn new(fingerprint: Option<u128>) -> Self {
+        let (answer, taken) = (watch::Sender::new(None), watch::Sender::new(false));
+        Self { answer, waiters: watch::Sender::new(0), taken, fingerprint }
+    }
+
     fn is_alone(&self) -> bool {
         *self.waiters.borrow() == 0
     }
@@ -91,81 +136,177 @@ impl Live {
     }
 }
 
+/// Where a request stands beside those that are under way.
+enum Place {
+    /// It is one of them once more.
+    Again(Waiter),
+    /// It is a call of its own, which others may attach to.
+    First(Arc<Live>, Waiter),
+    /// It is a call of its own, and there are too many to attach to.
+    Apart,
+}
+
+/// What a request is answered with.
+pub(super) struct Joined {
+    pub(super) answer: Answer,
+    /// For as long as it is read.
+    pub(super) waiter: Option<Waiter>,
+    /// It was made for an earlier request.
+    pub(super) is_replayed: bool,
+}
+
 impl Calls {
     fn live(&self) -> MutexGuard<'_, HashMap<String, Vec<Arc<Live>>>> {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A stream that others can attach to.
+    pub(super) fn replay(&self, pieces: PassedBody) -> Arc<Replay> {
+        Arc::new(Replay::new(pieces, Arc::clone(&self.0.replayed)))
+    }
+
     /// Makes a call, or waits for one of the same name that is being made, if this is the same request once more. The call
     /// goes on for a while when its caller has gone.
-    pub(super) async fn join<F>(&self, Request { name, is_repeated }: Request, call: F) -> Told
+    pub(super) async fn join<F>(&self, request: Request, call: F) -> Result<Joined, ApiError>
     where
         F: Future<Output = Told> + Send + 'static,
     {
-        if is_repeated
-            && let Some(waiter) = self.attach(&name)
-            && let Some(told) = waiter.answer().await
-        {
-            return told;
-        }
-        let Some(live) = self.enter(&name) else { return call.await };
-        let waiter = Waiter::new(&live);
-        let calls = self.clone();
-        drop(self.0.tasks.spawn(async move { calls.run(name, live, call).await }));
-        match waiter.answer().await {
-            Some(told) => told,
-            None => Err(gone()),
-        }
-    }
-
-    /// One that was left alone first: its caller is most likely the one who asks again.
-    fn attach(&self, name: &str) -> Option<Waiter> {
-        let live = self.live();
-        let open = || live.get(name).into_iter().flatten().filter(|call| !*call.taken.borrow());
-        let call = open().find(|call| call.is_alone()).or_else(|| open().next());
-        call.map(Waiter::new)
-    }
-
-    fn enter(&self, name: &str) -> Option<Arc<Live>> {
-        let mut live = self.live();
-        if live.len() >= LIVE_MAX {
-            return None;
-        }
-        let call =
-            Live { answer: watch::Sender::new(None), waiters: watch::Sender::new(0), taken: watch::Sender::new(false) };
-        let call = Arc::new(call);
-        live.entry(name.to_owned()).or_default().push(Arc::clone(&call));
-        Some(call)
-    }
-
-    async fn run(&self, name: String, live: Arc<Live>, call: impl Future<Output = Told>) {
-        tokio::select! {
-            told = call => {
-                live.answer.send_replace(Some(told));
-                self.keep(&live).await;
+        let (waiter, is_replayed) = match self.place(&request)? {
+            Place::Apart => return Ok(Joined { answer: call.await?, waiter: None, is_replayed: false }),
+            Place::Again(waiter) => (waiter, true),
+            Place::First(live, waiter) => {
+                let under_way = UnderWay { calls: self.clone(), name: request.name, live };
+                drop(self.0.tasks.spawn(async move { under_way.run(call).await }));
+                (waiter, false)
             }
-            () = live.abandoned() => {}
-        }
+        };
+        let answer = waiter.answer().await?;
+        Ok(Joined { answer, waiter: Some(waiter), is_replayed })
+    }
+
+    fn place(&self, request: &Request) -> Result<Place, ApiError> {
         let mut all = self.live();
-        if let Some(calls) = all.get_mut(&name) {
-            calls.retain(|call| !Arc::ptr_eq(call, &live));
-            if calls.is_empty() {
-                all.remove(&name);
+        let same = || all.get(&request.name).into_iter().flatten();
+        if let Some(fingerprint) = request.fingerprint {
+            if let Some(call) = same().next() {
+                let is_same = call.fingerprint == Some(fingerprint);
+                return if is_same { Ok(Place::Again(Waiter::new(call))) } else { Err(reused()) };
+            }
+        } else if request.is_repeated {
+            // One that was left alone first: its caller is most likely the one who asks again.
+            let open = || same().filter(|call| !*call.taken.borrow());
+            if let Some(call) = open().find(|call| call.is_alone()).or_else(|| open().next()) {
+                return Ok(Place::Again(Waiter::new(call)));
+            }
+        }
+        if all.len() >= LIVE_MAX {
+            return if request.fingerprint.is_some() { Err(too_many()) } else { Ok(Place::Apart) };
+        }
+        let live = Arc::new(Live::new(request.fingerprint));
+        all.entry(request.name.clone()).or_default().push(Arc::clone(&live));
+        let waiter = Waiter::new(&live);
+        Ok(Place::First(live, waiter))
+    }
+}
+
+/// A call that is being made, and then its answer while it is kept. Nobody finds it once this is dropped.
+struct UnderWay {
+    calls: Calls,
+    name: String,
+    live: Arc<Live>,
+}
+
+impl UnderWay {
+    async fn run(self, call: impl Future<Output = Told>) {
+        let mut call = pin!(call);
+        let told = loop {
+            tokio::select! {
+                told = &mut call => break told,
+                () = self.live.abandoned() => if self.leave_alone() { return },
+            }
+        };
+        let kept = told.as_ref().ok().map(|answer| answer.content.clone());
+        self.live.answer.send_replace(Some(told));
+        match kept {
+            // Whoever asks under the same key again may be luckier.
+            None if self.live.fingerprint.is_some() => {}
+            None => self.keep(0).await,
+            Some(Content::Whole(body)) => self.keep(body.len()).await,
+            Some(Content::Stream(replay)) => {
+                tokio::select! {
+                    phase = replay.settled() => if phase == Phase::Ended { self.keep(0).await },
+                    () = self.live.abandoned() => replay.give_up(),
+                }
             }
         }
     }
 
-    /// Keeps an answer until somebody has taken it, but not for long, and not too many.
-    async fn keep(&self, live: &Live) {
-        let mut taken = live.taken.subscribe();
-        if self.0.kept.fetch_add(1, Ordering::Relaxed) < KEPT_MAX || !live.is_alone() {
-            let _ = tokio::time::timeout(KEPT, taken.wait_for(|taken| *taken)).await;
+    /// Takes it from where it is found, unless somebody has attached to it at the last moment.
+    fn leave_alone(&self) -> bool {
+        let mut all = self.calls.live();
+        let is_alone = self.live.is_alone();
+        if is_alone {
+            forget(&mut all, &self.name, &self.live);
         }
+        is_alone
+    }
+
+    /// Keeps an answer until somebody has taken it, or for those who come with its key; but not for long, and not too many.
+    async fn keep(&self, bytes: usize) {
+        let inner = &self.calls.0;
+        let count = inner.kept.fetch_add(1, Ordering::Relaxed);
+        let all_bytes = inner.kept_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let has_room = count < KEPT_MAX && all_bytes <= KEPT_BYTES_MAX;
+        let _kept = Kept(inner, bytes);
+        let mut taken = self.live.taken.subscribe();
+        let taken = taken.wait_for(|taken| *taken);
+        match self.live.fingerprint {
+            Some(_) if has_room => tokio::time::sleep(KEPT).await,
+            _ if has_room || !self.live.is_alone() => drop(tokio::time::timeout(KEPT, taken).await),
+            _ => {}
+        }
+    }
+}
+
+/// An answer that counts as kept.
+struct Kept<'a>(&'a Inner, usize);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
         self.0.kept.fetch_sub(1, Ordering::Relaxed);
+        self.0.kept_bytes.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        forget(&mut self.calls.live(), &self.name, &self.live);
+        // Should the call have come to nothing at all, nobody waits for ever.
+        self.live.answer.send_if_modified(|told| told.is_none() && told.replace(Err(gone())).is_none());
+    }
+}
+
+fn forget(all: &mut HashMap<String, Vec<Arc<Live>>>, name: &str, live: &Arc<Live>) {
+    if let Some(calls) = all.get_mut(name) {
+        calls.retain(|call| !Arc::ptr_eq(call, live));
+        if calls.is_empty() {
+            all.remove(name);
+        }
     }
 }
 
 /// The task that made the call has ended without an answer, which it does not.
 fn gone() -> ApiError {
-    ApiError::new(raincheck_core::ProblemType::INTERNAL, "the call was given up")
+    ApiError::new(ProblemType::INTERNAL, "the call was given up")
+}
+
+fn reused() -> ApiError {
+    let detail =
+        "this Idempotency-Key was sent with another request a short while ago; use a new key for a new request";
+    ApiError::new(ProblemType::IDEMPOTENCY_KEY_REUSED, detail)
+}
+
+fn too_many() -> ApiError {
+    let detail = "too many calls are under way for this one to be made once only; come back after Retry-After";
+    ApiError::new(ProblemType::OVERLOADED, detail).retry_after(Duration::from_secs(1))
 }

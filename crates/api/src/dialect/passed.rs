@@ -33,6 +33,11 @@ pub(crate) fn passed_on(answer: Response<PassedBody>, is_given_back: impl Fn(&He
     unbuffered(response)
 }
 
+/// Pieces as they come, but those that are there at once together.
+pub(super) fn gathered(pieces: PassedBody) -> impl Stream<Item = <PassedBody as Stream>::Item> {
+    Gathered::new(pieces)
+}
+
 /// Pieces as they come, but those that have come already in one. Every piece by itself would be a write of its own, which costs
 /// more than all else that is done with it; nothing is waited for.
 struct Gathered {

@@ -34,10 +34,14 @@ impl Passage for Upstreams {
                 Some(body) if route.model() != call.model => with_model(body, route.model()).into(),
                 _ => call.body.clone(),
             };
+            // Under one key there is one call: of another model it is another.
+            let is_same = route.model() == call.model;
+            let other = || format!("{}-{}", call.idempotency_key, route.model());
             Request {
                 method: call.method.clone(),
                 headers: call.headers.clone(),
                 body,
+                idempotency_key: Some(if is_same { call.idempotency_key.clone() } else { other() }),
                 ..Request::post(call.path.clone(), axum::body::Bytes::new())
             }
         };

@@ -79,7 +79,9 @@ pub(super) async fn answer(
         path: call.path.to_owned(),
         headers: SENT_ON.iter().filter_map(sent_on).collect(),
         body,
+        idempotency_key: String::new(),
     };
+    let request = request.under(key, &caller.tenant);
     dialect::pass(api, passage, passed, call.is_streamed, request, is_given_back).await
 }
 

@@ -41,6 +41,7 @@ fn status(error: &ApiError) -> u16 {
     match error.status().as_u16() {
         _ if error.problem().is(ProblemType::NO_UPSTREAM) => 404,
         _ if error.problem().is(ProblemType::UPSTREAM_FAILED) => 502,
+        422 if error.problem().is(ProblemType::IDEMPOTENCY_KEY_REUSED) => 422,
         422 => 400,
         410 => 404,
         // A job that failed without an upstream's answer.

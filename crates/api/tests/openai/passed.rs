@@ -30,6 +30,8 @@ pub(super) struct Upstream {
     pub(super) arrived: Arc<Notify>,
     /// The last call.
     last: Arc<Mutex<Option<Passed>>>,
+    /// By what each call may be recognised.
+    pub(super) keys: Arc<Mutex<Vec<String>>>,
 }
 
 #[async_trait]
@@ -38,6 +40,7 @@ impl Passage for Upstream {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.arrived.notify_one();
         *self.last.lock().unwrap() = Some(call.clone());
+        self.keys.lock().unwrap().push(call.idempotency_key.clone());
         if let Some(millis) = call.model.strip_prefix("refused ") {
             let error = json!({ "error": { "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null } });
             let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, "one answered 429: slow down");
@@ -102,6 +105,10 @@ impl Passage for Upstream {
 }
 
 impl Upstream {
+    pub(super) fn last_key(&self) -> String {
+        self.keys.lock().unwrap().last().unwrap().clone()
+    }
+
     /// The upstream that the last call named, and the body that was sent.
     fn last(&self) -> (Option<String>, String) {
         let call = self.last.lock().unwrap().take().unwrap();

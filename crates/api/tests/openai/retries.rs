@@ -1,14 +1,17 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Response, StatusCode};
+use http_body_util::BodyExt;
 use raincheck_api::ApiSettings;
 use raincheck_store::Scope;
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::passed::{CHAT, Upstream, server};
 use super::{RESPONSES, call};
-use crate::support::Server;
+use crate::support::{Server, request};
 
 const FIRST: (&str, &str) = ("x-stainless-retry-count", "0");
 const SECOND: (&str, &str) = ("x-stainless-retry-count", "1");
@@ -113,4 +116,131 @@ async fn calls_that_happen_to_be_the_same_are_each_made() {
     let (one, other, ()) = tokio::join!(one, other, let_go);
     assert_eq!((one.status, other.status), (StatusCode::OK, StatusCode::OK));
     assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+/// The answer to a streamed call, which is let go by the gate of its upstream.
+async fn streamed(server: &Server, headers: &[(&str, &str)]) -> Response<Body> {
+    let body = json!({ "model": "stream", "stream": true, "messages": [] }).to_string();
+    server.router.clone().oneshot(request(Method::POST, CHAT, headers, &body)).await.unwrap()
+}
+
+async fn piece(response: &mut Response<Body>) -> String {
+    let piece = response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    String::from_utf8(piece.to_vec()).unwrap()
+}
+
+async fn rest(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+const WHOLE: &str = "data: {}\n\ndata: [DONE]\n\n";
+
+#[tokio::test]
+async fn an_sdk_that_asks_once_more_is_given_the_stream_that_is_being_made() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let mut first = streamed(&server, &[FIRST]).await;
+    assert_eq!(piece(&mut first).await, "data: {}\n\n");
+    // Its connection broke, and nobody has noticed yet.
+    let again = streamed(&server, &[SECOND]).await;
+    assert_eq!((again.status(), upstream.calls.load(Ordering::SeqCst)), (StatusCode::OK, 1));
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
+    assert_eq!(again.headers()["content-type"], "text/event-stream");
+    let again = tokio::spawn(rest(again));
+    tokio::task::yield_now().await;
+    upstream.gate.notify_one();
+    assert_eq!(rest(first).await, "data: [DONE]\n\n");
+    assert_eq!(again.await.unwrap(), WHOLE, "from its beginning");
+    // What was taken is not given again.
+    upstream.gate.notify_one();
+    assert_eq!(rest(streamed(&server, &[SECOND]).await).await, WHOLE);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_has_read_is_kept_and_one_that_was_left_in_the_middle_is_ended() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    drop(streamed(&server, &[FIRST]).await);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let mut again = streamed(&server, &[SECOND]).await;
+    assert_eq!((piece(&mut again).await.as_str(), upstream.calls.load(Ordering::SeqCst)), ("data: {}\n\n", 1));
+    drop(again);
+    tokio::task::yield_now().await;
+    drop(streamed(&server, &[SECOND]).await);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2, "who reads some of it and goes wants no more");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    drop(streamed(&server, &[SECOND]).await);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_the_callers_own_says_what_is_the_same_call() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let key = ("idempotency-key", "order-1");
+    let body = json!({ "model": "m", "messages": [] });
+    let first = call(&server, Method::POST, CHAT, &[key], &body).await;
+    let sent = upstream.last_key();
+    for count in [FIRST, SECOND] {
+        let again = call(&server, Method::POST, CHAT, &[key, count], &body).await;
+        assert_eq!(
+            (again.status, again.text(), again.header("idempotency-replayed")),
+            (StatusCode::OK, first.text(), Some("true"))
+        );
+    }
+    assert_eq!((first.header("idempotency-replayed"), upstream.calls.load(Ordering::SeqCst)), (None, 1));
+    let other = call(&server, Method::POST, CHAT, &[key], &json!({ "model": "other", "messages": [] })).await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", other.text());
+    assert_eq!(other.json()["error"]["code"], "idempotency_key_reused");
+    // Its answer is kept for a while only.
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    call(&server, Method::POST, CHAT, &[key], &body).await;
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 2);
+    assert_eq!(upstream.last_key(), sent, "the upstream knows it by the same name");
+    // A call without one has a name of its own.
+    for _ in 0..2 {
+        call(&server, Method::POST, CHAT, &[], &body).await;
+    }
+    let keys = upstream.keys.lock().unwrap();
+    assert_eq!((keys.len(), keys[2] != keys[3], keys[3].is_empty()), (4, true, false), "{keys:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_with_one_key_are_one_call_also_while_it_is_under_way_and_as_a_stream() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let key = [("idempotency-key", "order-2")];
+    let body = json!({ "model": "wait", "messages": [] });
+    let calls = [(); 3].map(|()| call(&server, Method::POST, CHAT, &key, &body));
+    let [one, two, three] = calls;
+    let (one, two, three, ()) = tokio::join!(one, two, three, async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        upstream.gate.notify_one();
+    });
+    assert_eq!((one.text(), two.text(), upstream.calls.load(Ordering::SeqCst)), (three.text(), three.text(), 1));
+    let key = [("idempotency-key", "order-3")];
+    let mut first = streamed(&server, &key).await;
+    piece(&mut first).await;
+    drop(first);
+    let again = tokio::spawn(rest(streamed(&server, &key).await));
+    tokio::task::yield_now().await;
+    upstream.gate.notify_one();
+    assert_eq!(again.await.unwrap(), WHOLE, "who comes back with the key has all of it");
+    assert_eq!((rest(streamed(&server, &key).await).await.as_str(), upstream.calls.load(Ordering::SeqCst)), (WHOLE, 2));
+}
+
+#[tokio::test]
+async fn keys_of_other_tenants_are_other_keys() {
+    let upstream = Upstream::default();
+    let doors = raincheck_api::Doors { passage: Some(std::sync::Arc::new(upstream.clone())), ..Default::default() };
+    let server = Server::dialects_with(ApiSettings { doors, ..ApiSettings::default() }).await;
+    let body = json!({ "model": "m", "messages": [] });
+    for tenant in ["one", "two"] {
+        let key = server.key(tenant, &[Scope::Submit], None).await;
+        let headers = [("authorization", key.as_str()), ("idempotency-key", "mine")];
+        assert_eq!(call(&server, Method::POST, CHAT, &headers, &body).await.header("idempotency-replayed"), None);
+    }
+    let keys = upstream.keys.lock().unwrap();
+    assert!(keys.len() == 2 && keys[0] != keys[1], "{keys:?}");
 }
