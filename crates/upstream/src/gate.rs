@@ -6,6 +6,7 @@ use raincheck_core::{Dice, Lane, Time};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::headers::Left;
 use crate::route::lane;
 use crate::upstreams::Surroundings;
@@ -25,16 +26,18 @@ pub use status::{Ahead, GateStatus, Setback, Used};
 const WAITERS_MAX: usize = 1_024;
 
 /// What stands between a call and its upstream: as many at once, as many in a minute, and no more while it fails. One for each
-/// (upstream, model), because that is what providers count by.
+/// (upstream, key, model), because that is what providers count by. Upstreams that are one account, with the same limits, have
+/// gates that count together: these share all that stands below `account`.
 pub struct Gate {
     lane: Lane,
     leads_to: Served,
     surroundings: Arc<Surroundings>,
-    state: Mutex<State>,
-    freed: Notify,
+    account: Account,
+    state: Arc<Mutex<State>>,
+    freed: Arc<Notify>,
     /// Held by whoever is next: those that wait are let through in the order in which they came.
-    turn: tokio::sync::Mutex<()>,
-    waiting: AtomicUsize,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Which try of a call it is.
@@ -71,16 +74,41 @@ pub struct Closed {
 }
 
 impl Gate {
-    pub(crate) fn new(leads_to: Served, config: &UpstreamConfig, surroundings: Arc<Surroundings>) -> Self {
+    pub(crate) fn new(
+        leads_to: Served,
+        config: &UpstreamConfig,
+        account: Account,
+        surroundings: Arc<Surroundings>,
+    ) -> Self {
         Self {
             lane: lane(&leads_to.upstream, &leads_to.model),
             leads_to,
             surroundings,
-            state: Mutex::new(State::new(config)),
-            freed: Notify::new(),
-            turn: tokio::sync::Mutex::default(),
-            waiting: AtomicUsize::new(0),
+            account,
+            state: Arc::new(Mutex::new(State::new(config))),
+            freed: Arc::default(),
+            turn: Arc::default(),
+            waiting: Arc::default(),
         }
+    }
+
+    /// A gate of the same account under another name: it counts together with this one.
+    pub(crate) fn shared(&self, leads_to: Served) -> Self {
+        Self {
+            lane: lane(&leads_to.upstream, &leads_to.model),
+            leads_to,
+            surroundings: Arc::clone(&self.surroundings),
+            account: self.account,
+            state: Arc::clone(&self.state),
+            freed: Arc::clone(&self.freed),
+            turn: Arc::clone(&self.turn),
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+
+    /// For which account it counts.
+    pub(crate) fn account(&self) -> Account {
+        self.account
     }
 
     /// The lane of jobs that need it.

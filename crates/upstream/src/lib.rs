@@ -8,6 +8,7 @@
 //!                                                  └──────────── settle ◄──────────────┘
 //! ```
 
+mod account;
 mod answer;
 mod config;
 mod credentials;
@@ -18,6 +19,7 @@ mod gate;
 mod headers;
 mod messenger;
 mod metered;
+mod own_key;
 mod passage;
 mod price;
 mod protocol;
@@ -39,6 +41,7 @@ pub use failure::CallFailure;
 pub use gate::{Ahead, Closed, Gate, GateStatus, Permit, Setback, Try, Used, Why};
 pub use messenger::{Answered, Messenger};
 pub use metered::Metered;
+pub use own_key::NoOwnKey;
 pub use passage::PassFailure;
 pub use price::{Price, PriceError, Prices};
 pub use protocol::Protocol;

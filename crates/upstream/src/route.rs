@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::send::Upstream;
-use crate::{Gate, Protocol};
+use crate::{Gate, Protocol, Secret};
 
 /// Where a call goes: an upstream, the model that is called there, and the gate before it.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub struct Route {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) model: String,
     pub(crate) gate: Arc<Gate>,
+    /// The caller's own key, which is sent in place of the upstream's.
+    pub(crate) own_key: Option<Secret>,
 }
 
 /// Who served a call.

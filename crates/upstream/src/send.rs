@@ -16,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::egress::{Http, Idle, Sent};
 use crate::gate::Permit;
 use crate::upload::Pulse;
-use crate::{Answer, CallFailure, Egress, Metered, Route, UpstreamConfig, headers};
+use crate::{Answer, CallFailure, Egress, Metered, Route, Secret, UpstreamConfig, headers};
 
 /// How connections that nobody uses are kept, for each upstream.
 const IDLE: Idle = Idle { max: 64, time: Duration::from_secs(90) };
@@ -45,8 +45,6 @@ pub struct Request {
     pub body: Bytes,
     /// A key by which the upstream recognises the call if it is made again.
     pub idempotency_key: Option<String>,
-    /// The caller's own key for the upstream, where it is passed on.
-    pub caller_key: Option<String>,
 }
 
 impl Request {
@@ -54,7 +52,7 @@ impl Request {
     #[must_use]
     pub fn post(path: impl Into<String>, body: Bytes) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Self { method: Method::POST, path: path.into(), headers, body, idempotency_key: None, caller_key: None }
+        Self { method: Method::POST, path: path.into(), headers, body, idempotency_key: None }
     }
 
     /// Any request.
@@ -107,8 +105,13 @@ impl Upstream {
         self.config.models.is_empty() || self.lists(model)
     }
 
-    /// The request as it is sent, with this body.
-    pub(crate) fn http_request(&self, request: &Request, body: Sent) -> Result<hyper::Request<Sent>, CallFailure> {
+    /// The request as it is sent, with this body, and signed with this key or its own.
+    pub(crate) fn http_request(
+        &self,
+        request: &Request,
+        body: Sent,
+        key: Option<&Secret>,
+    ) -> Result<hyper::Request<Sent>, CallFailure> {
         let unsendable = |detail: String| CallFailure::unanswered(Fault::Status { status: 400, code: None }, detail);
         below(&request.path).map_err(unsendable)?;
         let base = self.config.base_url.to_string();
@@ -121,10 +124,8 @@ impl Upstream {
         }
         let mut headers = request.headers.clone();
         self.config.protocol.complete(&mut headers);
-        let own_key = self.config.api_key.as_ref().map(|key| key.reveal());
-        let caller_key = request.caller_key.as_deref().filter(|_| self.config.pass_through_key);
-        if let Some(key) = caller_key.or(own_key) {
-            self.config.protocol.sign(key, &mut headers);
+        if let Some(key) = key.or(self.config.api_key.as_ref()) {
+            self.config.protocol.sign(key.reveal(), &mut headers);
         }
         if let (Some(name), Some(key)) = (&self.config.idempotency_header, &request.idempotency_key)
             && let (Ok(name), Ok(key)) = (name.parse::<HeaderName>(), HeaderValue::from_str(key))
@@ -157,7 +158,8 @@ impl Route {
     }
 
     fn whole(&self, request: &Request) -> Result<hyper::Request<Sent>, CallFailure> {
-        self.upstream.http_request(request, Either::Left(Full::new(request.body.clone())))
+        let body = Either::Left(Full::new(request.body.clone()));
+        self.upstream.http_request(request, body, self.own_key.as_ref())
     }
 
     /// Makes a call. `pulse` tells how its body is taken, if that is read while it is sent.

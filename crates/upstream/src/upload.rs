@@ -94,7 +94,7 @@ impl Route {
                 piece.map(Frame::data)
             });
         let body = Either::Right(StreamBody::new(pieces).boxed_unsync());
-        let http = self.upstream.http_request(&request, body)?;
+        let http = self.upstream.http_request(&request, body, self.own_key.as_ref())?;
         let answer = self.make(Some(permit), http, &pulse).await?.read(ANSWER_MAX).await?;
         let file: Option<Value> = serde_json::from_slice(&answer).ok();
         let id = file.as_ref().and_then(|file| file.get("id")?.as_str()).map(str::to_owned);

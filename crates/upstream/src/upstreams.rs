@@ -6,6 +6,8 @@ use hyper::Uri;
 use raincheck_core::{Dice, Lane, Openings, Time};
 use tokio::time::Instant;
 
+use crate::account::Account;
+use crate::own_key::OwnGates;
 use crate::route::{Route, RouteError};
 use crate::send::Upstream;
 use crate::{Egress, Gate, GateStatus, Protocol, Served, UpstreamConfig};
@@ -30,6 +32,7 @@ pub struct Upstreams(Arc<Inner>);
 struct Inner {
     upstreams: BTreeMap<String, Arc<Upstream>>,
     gates: Mutex<BTreeMap<(String, String), Arc<Gate>>>,
+    own_gates: Mutex<OwnGates>,
     surroundings: Arc<Surroundings>,
 }
 
@@ -105,7 +108,9 @@ impl Upstreams {
         };
         let upstreams = configs.into_iter().map(upstream).collect::<std::io::Result<_>>()?;
         let surroundings = Surroundings { start: Instant::now(), chance: Box::new(chance), changed: OnceLock::new() };
-        Ok(Self(Arc::new(Inner { upstreams, gates: Mutex::default(), surroundings: Arc::new(surroundings) })))
+        let surroundings = Arc::new(surroundings);
+        let inner = Inner { upstreams, gates: Mutex::default(), own_gates: Mutex::default(), surroundings };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Whether there are none.
@@ -194,7 +199,7 @@ impl Upstreams {
 
     fn route(&self, upstream: &Arc<Upstream>, model: &str) -> Route {
         let gate = self.gate(upstream, model);
-        Route { upstream: Arc::clone(upstream), model: model.to_owned(), gate }
+        Route { upstream: Arc::clone(upstream), model: model.to_owned(), gate, own_key: None }
     }
 
     /// Where files go that a call by this route refers to: the same upstream, past a gate of their own. Providers count uploads
@@ -212,11 +217,28 @@ impl Upstreams {
         let is_full = of_upstream.count() >= GATES_MAX;
         let key = (upstream.name.clone(), model.to_owned());
         let key = if is_full && !gates.contains_key(&key) { (key.0, OTHERS.to_owned()) } else { key };
-        let make = |(name, model): &(String, String)| {
-            let leads_to = Served { upstream: name.clone(), model: model.clone() };
-            Arc::new(Gate::new(leads_to, &upstream.config, Arc::clone(&self.0.surroundings)))
+        if let Some(gate) = gates.get(&key) {
+            return Arc::clone(gate);
+        }
+        let leads_to = Served { upstream: key.0.clone(), model: key.1.clone() };
+        let account = Account::new(&upstream.config, upstream.config.api_key.as_ref(), &key.1);
+        let gate = match gates.values().find(|gate| gate.account() == account) {
+            Some(other) => other.shared(leads_to),
+            None => self.new_gate(leads_to, &upstream.config, account),
         };
-        Arc::clone(gates.entry(key.clone()).or_insert_with(|| make(&key)))
+        let gate = Arc::new(gate);
+        gates.insert(key, Arc::clone(&gate));
+        gate
+    }
+
+    /// A gate that counts for itself.
+    pub(crate) fn new_gate(&self, leads_to: Served, config: &UpstreamConfig, account: Account) -> Gate {
+        Gate::new(leads_to, config, account, Arc::clone(&self.0.surroundings))
+    }
+
+    /// The gates of keys that callers bring.
+    pub(crate) fn own_gates(&self) -> &Mutex<OwnGates> {
+        &self.0.own_gates
     }
 
     /// The lane in which a call for these routes waits: that of the first.
@@ -241,7 +263,14 @@ impl Upstreams {
             let routes = self.routes(upstream.config.protocol, model, Some(name)).ok()?;
             routes.iter().map(|route| route.gate.free()).find(|free| *free > 0)
         };
-        let known = gates.iter().map(|entry| (entry.1.lane().clone(), free(entry).unwrap_or(0))).collect();
+        // What lanes of one account have together is divided among them, or each would be sent jobs for all of it.
+        let mut sharing: BTreeMap<Account, usize> = BTreeMap::new();
+        gates.iter().for_each(|(_, gate)| *sharing.entry(gate.account()).or_default() += 1);
+        let part = |entry: &((String, String), Arc<Gate>)| match free(entry) {
+            Some(free) if free < usize::MAX => free.div_ceil(sharing[&entry.1.account()]),
+            free => free.unwrap_or(0),
+        };
+        let known = gates.iter().map(|entry| (entry.1.lane().clone(), part(entry))).collect();
         Openings { known, other: OPENING }
     }
 

@@ -1,5 +1,6 @@
 //! Calls to a server in this process that answers as it is told to.
 
+mod accounts;
 mod calls;
 mod limits;
 mod passing;
