@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Bytes;
@@ -21,6 +22,8 @@ pub struct Doors {
     pub passage: Option<Arc<dyn Passage>>,
     /// Where uploaded files are kept; `None` if none are taken.
     pub files: Option<Blobs>,
+    /// How long the links last that downloads of files are sent to, where files are in a bucket; `None` to pass the bytes on.
+    pub links: Option<Duration>,
     /// By whom webhooks are told; `None` if none are.
     pub messenger: Option<Messenger>,
 }
@@ -105,7 +108,7 @@ pub struct NotPassed {
     /// What went wrong.
     pub problem: Problem,
     /// When it is worth asking again, if it is.
-    pub retry_after: Option<std::time::Duration>,
+    pub retry_after: Option<Duration>,
     /// The headers of the upstream's refusal, if it is one.
     pub headers: HeaderMap,
 }

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::about::hex;
 use crate::blobs::content;
+use crate::room::Reserved;
 use crate::{About, Blobs, Wanted};
 
 /// Why a file was not taken.
@@ -19,6 +20,10 @@ pub enum UploadError {
     TooLarge(u64),
     /// The tenant has as many files as it may.
     TooMany(usize),
+    /// So many bytes wait for the bucket already, and it has not taken any for a while.
+    NoRoom(u64),
+    /// What was to be kept did not come whole.
+    Source(io::Error),
     /// It could not be written.
     Io(io::Error),
 }
@@ -35,6 +40,7 @@ pub struct Upload {
     wanted: Wanted,
     place: PathBuf,
     file: File,
+    room: Reserved,
     hash: Sha256,
     bytes: u64,
     bytes_max: u64,
@@ -48,6 +54,7 @@ impl Upload {
         wanted: Wanted,
         place: PathBuf,
         bytes_max: u64,
+        room: Reserved,
     ) -> Result<Self, UploadError> {
         // One of the same name may have been left by an attempt that died.
         match fs::remove_dir_all(&place).await {
@@ -56,7 +63,7 @@ impl Upload {
         }
         let file = File::create(content(&place)).await?;
         let hash = Sha256::new();
-        Ok(Self { blobs, wanted, place, file, hash, bytes: 0, bytes_max, expires_at: None, is_put: false })
+        Ok(Self { blobs, wanted, place, file, room, hash, bytes: 0, bytes_max, expires_at: None, is_put: false })
     }
 
     /// Adds bytes.
@@ -68,6 +75,7 @@ impl Upload {
         if self.bytes > self.bytes_max {
             return Err(UploadError::TooLarge(self.bytes_max));
         }
+        self.room.grow(bytes.len() as u64).await.map_err(UploadError::NoRoom)?;
         self.hash.update(bytes);
         Ok(self.file.write_all(bytes).await?)
     }
@@ -103,7 +111,7 @@ impl Upload {
         let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
         let (bytes, expires_at) = (self.bytes, self.expires_at);
         let about = About { id, tenant, filename, purpose, bytes, sha256, created_at, expires_at };
-        let about = self.blobs.put(&self.place, about).await?;
+        let about = self.blobs.put(&self.place, about, std::mem::take(&mut self.room)).await?;
         self.is_put = true;
         Ok(about)
     }

@@ -144,6 +144,8 @@ catalogue! {
     SHUTTING_DOWN = "shutting-down", Unavailable, "The server is stopping";
     /// The disk has no room for another job.
     STORAGE_FULL = "storage-full", StorageFull, "The disk is full";
+    /// The bucket that files are kept in does not answer.
+    FILES_UNREACHABLE = "files-unreachable", Unavailable, "The files cannot be reached";
     /// A write failed in a way that leaves open whether it happened.
     OUTCOME_UNKNOWN = "outcome-unknown", Failed, "It is unknown whether this happened";
     /// A fault of the server.

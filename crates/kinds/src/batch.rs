@@ -152,7 +152,10 @@ impl Batch {
         };
         let id: FileId = input.input_file_id.parse().map_err(|_| missing())?;
         let about = self.blobs.get(&context.job().spec.tenant, &id).ok_or_else(missing)?;
-        let file = self.blobs.read(&about).await.map_err(|_| missing())?;
+        let file = self.blobs.local(&about).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(),
+            _ => broken(error),
+        })?;
         match Calls::read(file, &input.endpoint).await.map_err(broken)? {
             Ok(calls) => Ok(calls),
             Err(mistakes) => {

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use raincheck_blob::{About, Blobs, Copied, FileId, Mention, mentions, rename};
+use raincheck_blob::{About, Blobs, Content, Copied, FileId, Mention, mentions, rename};
 use raincheck_core::{Problem, ProblemType, Progress, Tenant};
 use raincheck_engine::{Clock, Context, Failure};
 use raincheck_upstream::{CallFailure, Request, Route, Upload, Upstreams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
@@ -249,7 +248,10 @@ impl Courier {
 }
 
 /// A file piece by piece; `tell` hears how many bytes have been read.
-fn pieces(file: File, tell: impl Fn(u64) + Send + 'static) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+fn pieces(
+    file: Content,
+    tell: impl Fn(u64) + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::try_unfold((file, 0, tell), async |(mut file, read, tell)| {
         let mut piece = BytesMut::with_capacity(CHUNK);
         let bytes = file.read_buf(&mut piece).await?;

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted, is_hidden};
 use raincheck_core::{Json, ProblemType, Tenant, Time};
@@ -31,6 +34,8 @@ pub(super) const NAME_MAX: usize = 512;
 pub(super) const PURPOSE_MAX: usize = 64;
 /// Files on a page, unless asked otherwise, and at most.
 const PAGE_MAX: usize = 10_000;
+/// When to come back to a bucket that does not answer.
+const UNREACHABLE_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// How much of a file is read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -120,14 +125,24 @@ pub(crate) async fn delete(
     Ok(reply::json(StatusCode::OK, &json!({ "id": id, "object": "file", "deleted": true })))
 }
 
-/// `GET /openai/v1/files/{id}/content`: the bytes, as they came.
+/// `GET /openai/v1/files/{id}/content`: the bytes, as they came; or where they are, under an address that is made anew each time.
 pub(crate) async fn content(
     State(api): State<Arc<Api>>,
     caller: Caller<Read>,
+    method: Method,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let about = found(&api, &caller.tenant, &id)?;
-    let file = blobs(&api)?.read(&about).await.map_err(|error| match error.kind() {
+    let blobs = blobs(&api)?;
+    // A link is signed for one method, so that a HEAD would be refused there.
+    if let Some(expires) = api.settings.doors.links.filter(|_| method == Method::GET)
+        && let Some(link) = blobs.link(&about, expires).await.map_err(broken)?
+        && let Ok(link) = HeaderValue::try_from(link)
+    {
+        let headers = [(LOCATION, link), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        return Ok((StatusCode::FOUND, headers).into_response());
+    }
+    let file = blobs.read(&about).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => no_such_file(&id),
         _ => broken(error),
     })?;
@@ -173,8 +188,20 @@ pub(crate) fn refused(error: UploadError) -> ApiError {
         UploadError::TooMany(max) => {
             ApiError::new(ProblemType::INVALID_REQUEST, format!("you may have {max} files; delete some"))
         }
+        UploadError::NoRoom(max) => {
+            let detail = format!(
+                "the bucket of the files takes none just now, and as much waits for it as may: {max} bytes; the same \
+                 request works when it does"
+            );
+            ApiError::new(ProblemType::STORAGE_FULL, detail)
+        }
         UploadError::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full.into(),
-        UploadError::Io(error) => {
+        UploadError::Io(error) if error.kind() == io::ErrorKind::NotConnected => {
+            tracing::warn!(%error, "a file cannot be read from its bucket");
+            let detail = "the bucket of the files does not answer; come back after Retry-After";
+            ApiError::new(ProblemType::FILES_UNREACHABLE, detail).retry_after(UNREACHABLE_RETRY_AFTER)
+        }
+        UploadError::Io(error) | UploadError::Source(error) => {
             tracing::error!(%error, "a file could not be kept");
             ApiError::new(ProblemType::INTERNAL, "the file could not be kept; the server's log says more")
         }

@@ -1,5 +1,6 @@
 use std::io::{self, SeekFrom};
 
+use raincheck_blob::{Local, Reserved};
 use raincheck_core::Json;
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
@@ -25,6 +26,8 @@ pub(super) struct Calls {
     /// Where each begins, and its length.
     places: Vec<(u64, usize)>,
     file: Mutex<File>,
+    /// What the file takes on this disk, if it is a copy.
+    _room: Reserved,
 }
 
 /// A call as a line says it.
@@ -57,7 +60,8 @@ impl Mistake {
 
 impl Calls {
     /// Looks through a file; gives everything that is wrong with it if it is not good.
-    pub(super) async fn read(file: File, endpoint: &str) -> io::Result<Result<Self, Vec<Mistake>>> {
+    pub(super) async fn read(local: Local, endpoint: &str) -> io::Result<Result<Self, Vec<Mistake>>> {
+        let Local { file, room } = local;
         let mut lines = BufReader::with_capacity(CHUNK, file);
         let (mut places, mut known, mut mistakes) = (Vec::new(), CustomIds::new(), Vec::new());
         let (mut at, mut number, mut line) = (0, 0, Vec::new());
@@ -95,7 +99,7 @@ impl Calls {
             mistakes.push(Mistake::new(1, "empty_file", None, "the file has no lines"));
         }
         let (endpoint, file) = (endpoint.to_owned(), Mutex::new(lines.into_inner()));
-        Ok(if mistakes.is_empty() { Ok(Self { endpoint, places, file }) } else { Err(mistakes) })
+        Ok(if mistakes.is_empty() { Ok(Self { endpoint, places, file, _room: room }) } else { Err(mistakes) })
     }
 
     pub(super) fn len(&self) -> usize {

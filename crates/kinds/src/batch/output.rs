@@ -58,7 +58,11 @@ async fn file(
 
 fn of_upload(error: UploadError) -> io::Error {
     match error {
-        UploadError::Io(error) => error,
+        UploadError::Io(error) | UploadError::Source(error) => error,
+        UploadError::NoRoom(max) => {
+            let detail = format!("{max} bytes wait for the bucket of the files already, and it takes none");
+            io::Error::new(io::ErrorKind::StorageFull, detail)
+        }
         UploadError::TooMany(max) => io::Error::other(format!("the tenant has {max} files already; delete some")),
         UploadError::TooLarge(max) => io::Error::other(format!("a file may have {max} bytes")),
     }

@@ -46,9 +46,11 @@ pub(crate) struct Line {
     length: usize,
 }
 
-/// The line as it may be shown: what stands behind `api_key =` is nobody's business, nor what an address should not hold.
+/// The line as it may be shown: what stands behind `api_key =` and its like is nobody's business, nor what an address should
+/// not hold.
 fn without_keys(line: &str) -> String {
-    let line = hidden(line, "api_key", |_| true);
+    const KEYS: [&str; 3] = ["api_key", "secret_access_key", "access_key_id"];
+    let line = KEYS.iter().fold(line.to_owned(), |line, key| hidden(&line, key, |_| true));
     hidden(&line, "base_url", base_url::may_hold_a_secret)
 }
 
