@@ -6,6 +6,7 @@
 
 mod audio;
 mod base_url;
+mod blobs;
 mod complaint;
 mod egress;
 mod engine;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use raincheck_upstream::UpstreamConfig;
 
+pub(crate) use blobs::BlobPlace;
 pub(crate) use complaint::{Complaint, Place};
 pub(crate) use log::Format as LogFormat;
 pub(crate) use reader::{Layers, Setting};
@@ -41,6 +43,7 @@ const FILE: &str = "raincheck.toml";
 pub(crate) struct Config {
     pub(crate) server: server::Server,
     pub(crate) store: store::Store,
+    pub(crate) blobs: blobs::Blobs,
     pub(crate) limits: limits::Limits,
     pub(crate) engine: engine::Engine,
     pub(crate) audio: audio::Audio,
@@ -112,6 +115,7 @@ impl Config {
         let config = Self {
             server: server::Server::read(&mut reader),
             store: store::Store::read(&mut reader),
+            blobs: blobs::Blobs::read(&mut reader),
             limits: limits::Limits::read(&mut reader),
             engine: engine::Engine::read(&mut reader),
             audio: audio::Audio::read(&mut reader),

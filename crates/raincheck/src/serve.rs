@@ -1,6 +1,7 @@
 //! `raincheck serve`: puts store, engine and HTTP together, and takes them apart again in order.
 
 mod announce;
+mod blobs;
 mod guard;
 pub(crate) mod limits;
 pub(crate) mod listen;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raincheck::wiring::{self, Kept, UPLOADS};
+use raincheck::wiring::{self, Kept};
 use raincheck_api::{Doors, Passage, Tls};
 use raincheck_blob::Blobs;
 use raincheck_core::{Json, Kind};
@@ -155,7 +156,7 @@ impl Server {
         let mut hangup = hangup()?;
         let closing = CancellationToken::new();
         let files = Some(self.files.root().to_owned());
-        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs, egress(&self.loaded.config)));
+        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs, &self.loaded.config));
         let recipes = Some(self.shelf.book.clone());
         let settings =
             Arc::new(raincheck_api::ApiSettings { files, tls, doors, recipes, ..limits.of_api(self.keyless) });
@@ -171,6 +172,8 @@ impl Server {
                 return Err(stop::store_failed(&reason));
             }
             () = wiring::remove_forgotten(&self.files, &self.blobs, &self.opened.store) => {}
+            // What it has not brought away when the server stops waits in the directory for the next start.
+            () = self.blobs.carry() => {}
             () = self.shelf.reload(&mut hangup) => {}
             signal = signals.next() => tracing::info!(signal, "stopping"),
         }
@@ -199,7 +202,7 @@ async fn start_engine(
     }
     let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
     let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
-    let blobs = Blobs::open(opened.directory.join(UPLOADS)).map_err(unusable)?;
+    let blobs = blobs::open(config, &opened.directory).await?;
     let bundled = with_models(bundled, upstreams, &blobs).map_err(unusable)?;
     // Before the engine is: the first thing it does may be to go on with a recipe.
     let book = Book::default();
@@ -231,10 +234,11 @@ fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure>
 }
 
 /// Where the doors of other dialects lead.
-fn doors(upstreams: &Upstreams, blobs: &Blobs, egress: Egress) -> Doors {
-    let messenger = Messenger::new(egress);
+fn doors(upstreams: &Upstreams, blobs: &Blobs, config: &Config) -> Doors {
+    let messenger = Messenger::new(egress(config));
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
-    Doors { passage, files: Some(blobs.clone()), messenger: Some(messenger) }
+    let (files, links) = (Some(blobs.clone()), config.blobs.links());
+    Doors { passage, files, links, messenger: Some(messenger) }
 }
 
 /// The kinds that call upstreams, if there are upstreams that could be called.

@@ -223,6 +223,19 @@ impl Section<'_, '_> {
         value
     }
 
+    /// Complains of a setting that does not go with others: where it stands, or by its name if it does not stand in the file.
+    pub(crate) fn wrong(&mut self, key: &'static str, message: &str) {
+        let table = self.reader.table.get(self.name).and_then(|section| section.get_ref().as_table());
+        let span = table.and_then(|table| table.get(key)).map(|value| value.span());
+        match span {
+            Some(span) => self.reader.complain(span, format!("{key}: {message}"), None),
+            None => {
+                let place = Place::Named(format!("[{}] {key}", self.name));
+                self.reader.complaints.push(Complaint { place, message: message.to_owned(), hint: None });
+            }
+        }
+    }
+
     fn in_file<T: Value>(&self, key: &str) -> Option<(Range<usize>, Result<T, String>)> {
         let value = self.reader.table.get(self.name)?.get_ref().as_table()?.get(key)?;
         Some((value.span(), T::from_toml(value.get_ref())))

@@ -144,6 +144,20 @@ impl Value for String {
     }
 }
 
+/// Text that is shown nowhere.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hidden(pub(crate) String);
+
+impl Value for Hidden {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        quoted(if self.0.is_empty() { "" } else { "…" })
+    }
+}
+
 /// Words in an array; in the environment joined by `,`.
 fn words(value: &DeValue<'_>, what: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("expected an array of {what}, not {} {}", article(value), value.type_str());
