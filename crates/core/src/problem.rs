@@ -160,6 +160,8 @@ catalogue! {
     UPSTREAM_REFUSED = "upstream-refused", Failed, "The upstream refused";
     /// The upstream's answer broke off, or says nothing.
     ANSWER_INCOMPLETE = "answer-incomplete", Failed, "The upstream's answer is incomplete";
+    /// What was fetched is not what may be: no picture, too large, or another format than was said.
+    FILE_REFUSED = "file-refused", Failed, "The file is not taken";
     /// The upstream was asked and did not answer, and the job is not to be paid for twice.
     OUTCOME_AMBIGUOUS = "outcome-ambiguous", Failed, "It is unknown whether the upstream did it";
     /// What the job needs is in use by another; it is tried again.

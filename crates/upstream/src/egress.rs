@@ -2,6 +2,7 @@
 
 mod network;
 mod resolver;
+mod strangers;
 
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-pub(crate) use network::is_public;
+use network::is_public;
 pub use network::{BadNetwork, Network};
 use resolver::{Reach, Resolver};
+pub(crate) use strangers::Strangers;
 
 /// A connection on which nothing is said is asked whether it is there after this, so often, and given up.
 const KEEPALIVE: Duration = Duration::from_secs(15);

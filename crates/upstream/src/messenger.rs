@@ -1,15 +1,13 @@
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::header::HeaderMap;
-use hyper::http::uri::Scheme;
 use hyper::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 
-use crate::egress::{Http, Idle, is_public};
+use crate::egress::{Idle, Strangers};
 use crate::{Egress, headers};
 
 /// The longest that telling takes, from the look-up of the name to the end of the answer.
@@ -23,33 +21,11 @@ const ANSWER_MAX: usize = 16 << 10;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 /// Nobody is left alone for longer than a day, whatever they ask.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// The ports below 1024 that are called: what listens at others is no HTTP server.
-const LOW_PORTS: [u16; 2] = [80, 443];
 
 /// Tells others what they asked to be told, at addresses that they chose: so only ones that are public or in a network that
 /// the operator allows; in plain HTTP only the latter.
 #[derive(Clone)]
-pub struct Messenger(Arc<Inner>);
-
-struct Inner {
-    egress: Egress,
-    /// Made when something is told for the first time: most servers tell nobody anything.
-    clients: OnceLock<Clients>,
-}
-
-struct Clients {
-    /// For HTTPS.
-    public: Http,
-    /// For plain HTTP.
-    private: Http,
-}
-
-impl Clients {
-    fn new(egress: &Egress) -> std::io::Result<Self> {
-        let public = egress.client(None, CONNECT_MAX, IDLE)?;
-        Ok(Self { public, private: egress.private(CONNECT_MAX, IDLE)? })
-    }
-}
+pub struct Messenger(Arc<Strangers>);
 
 /// How an endpoint answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +40,7 @@ impl Messenger {
     /// A messenger that goes where this lets it.
     #[must_use]
     pub fn new(egress: Egress) -> Self {
-        Self(Arc::new(Inner { egress, clients: OnceLock::new() }))
+        Self(Arc::new(Strangers::new(egress, CONNECT_MAX, IDLE)))
     }
 
     /// What an address is, if it may be one to tell things at. Where its host's name leads is looked at when it is called.
@@ -72,53 +48,7 @@ impl Messenger {
     /// # Errors
     /// Why it may not.
     pub fn address(&self, text: &str) -> Result<Uri, String> {
-        let uri: Uri = text.parse().map_err(|error| format!("it is no address: {error}"))?;
-        let is_plain = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => false,
-            Some(scheme) if *scheme == Scheme::HTTP => true,
-            _ => return Err("it should begin with https://".to_owned()),
-        };
-        let host = uri.host().unwrap_or_default();
-        if host.is_empty() || uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-            return Err("it should name a host, and neither user nor password".to_owned());
-        }
-        if text.contains('#') {
-            return Err("it should have no fragment (`#`), which no server is sent".to_owned());
-        }
-        if uri.port_u16().is_some_and(|port| port < 1024 && !LOW_PORTS.contains(&port)) {
-            return Err("its port should be 80, 443 or from 1024".to_owned());
-        }
-        let allow = "the operator may allow its network in [egress]";
-        if is_plain && self.0.egress.allow.is_empty() {
-            return Err(format!("in plain HTTP only allowed networks are called: use https://, or {allow}"));
-        }
-        let in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let literal = in_brackets.unwrap_or(host).parse::<IpAddr>();
-        if in_brackets.is_some() && literal.is_err() {
-            return Err("its host is no address".to_owned());
-        }
-        if literal.is_ok_and(|address| !self.may_call(address, is_plain)) {
-            return Err(if is_plain {
-                format!("in plain HTTP only allowed networks are called: use https://, or {allow}")
-            } else {
-                format!("its address is not public: {allow}")
-            });
-        }
-        Ok(uri)
-    }
-
-    /// Whether a connection may be made to this address.
-    fn may_call(&self, address: IpAddr, is_plain: bool) -> bool {
-        self.0.egress.allow.iter().any(|network| network.contains(address)) || (!is_plain && is_public(address))
-    }
-
-    fn clients(&self) -> Result<&Clients, String> {
-        if let Some(clients) = self.0.clients.get() {
-            return Ok(clients);
-        }
-        let made = Clients::new(&self.0.egress);
-        let made = made.map_err(|error| format!("this machine's certificates cannot be read: {error}"))?;
-        Ok(self.0.clients.get_or_init(|| made))
+        self.0.address(text)
     }
 
     /// Posts a body to an address, once.
@@ -127,8 +57,7 @@ impl Messenger {
     /// Why there is no answer.
     pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Answered, String> {
         let uri = self.address(url)?;
-        let Clients { public, private } = self.clients()?;
-        let http = if uri.scheme() == Some(&Scheme::HTTP) { private } else { public };
+        let http = self.0.client(&uri)?;
         let mut request = hyper::Request::new(Either::Left(Full::new(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod calls;
+mod fetches;
 mod limits;
 mod passing;
 mod support;
