@@ -239,9 +239,8 @@ impl Batch {
     }
 }
 
-#[async_trait]
-impl Handler for Batch {
-    fn about(&self) -> About {
+impl Batch {
+    pub(crate) fn described() -> About {
         let schema = json!({
             "type": "object",
             "required": ["endpoint", "input_file_id"],
@@ -261,6 +260,13 @@ impl Handler for Batch {
         let summary = "Makes the calls of a file line by line, each recorded as it ends (OpenAI's batches).";
         let kind = "llm.batch".parse().expect("a constant name");
         About { timeout: TIMEOUT, concurrency: 64, ..About::new(kind, summary, schema.into()) }
+    }
+}
+
+#[async_trait]
+impl Handler for Batch {
+    fn about(&self) -> About {
+        Self::described()
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

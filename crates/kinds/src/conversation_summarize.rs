@@ -89,17 +89,7 @@ impl ConversationSummarize {
         Self { chat: Llm::chat(upstreams.clone()), message: Llm::message(upstreams) }
     }
 
-    fn llm(&self, by: By) -> &Llm {
-        match by {
-            By::Chat => &self.chat,
-            By::Message => &self.message,
-        }
-    }
-}
-
-#[async_trait]
-impl Handler for ConversationSummarize {
-    fn about(&self) -> About {
+    pub(crate) fn described() -> About {
         let schema = json!({
             "type": "object",
             "required": ["conversation", "up_to", "model"],
@@ -116,8 +106,22 @@ impl Handler for ConversationSummarize {
         });
         let kind = "conversation.summarize".parse().expect("a constant name");
         let summary = "Summarizes a conversation up to a message, once for each, by a language model";
+        About { max_attempts: ATTEMPTS, ..About::new(kind, summary, schema.into()) }
+    }
+
+    fn llm(&self, by: By) -> &Llm {
+        match by {
+            By::Chat => &self.chat,
+            By::Message => &self.message,
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for ConversationSummarize {
+    fn about(&self) -> About {
         let call = self.chat.about().timeout.max(self.message.about().timeout);
-        About { max_attempts: ATTEMPTS, timeout: call, ..About::new(kind, summary, schema.into()) }
+        About { timeout: call, ..Self::described() }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

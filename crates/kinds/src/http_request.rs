@@ -172,9 +172,8 @@ fn shown<'a>(headers: impl IntoIterator<Item = (impl AsRef<str> + 'a, impl AsRef
     shown.into()
 }
 
-#[async_trait]
-impl Handler for HttpRequest {
-    fn about(&self) -> About {
+impl HttpRequest {
+    pub(crate) fn described() -> About {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -191,9 +190,17 @@ impl Handler for HttpRequest {
         });
         let kind = "http.request".parse().expect("a constant name");
         let about = About::new(kind, "Calls a slow HTTP endpoint.", Json::from(schema));
+        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, ..about }
+    }
+}
+
+#[async_trait]
+impl Handler for HttpRequest {
+    fn about(&self) -> About {
+        let about = Self::described();
         // A call ends by its upstream's own time-out: the attempt's is behind it.
         let longest = self.upstreams.longest_call(Protocol::Http).unwrap_or_default();
-        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, timeout: about.timeout.max(longest * 2), ..about }
+        About { timeout: about.timeout.max(longest * 2), ..about }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

@@ -85,9 +85,8 @@ impl Call for Input {
     }
 }
 
-#[async_trait]
-impl Handler for ImageGenerate {
-    fn about(&self) -> About {
+impl ImageGenerate {
+    pub(crate) fn described() -> About {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -102,10 +101,17 @@ impl Handler for ImageGenerate {
         let kind = "image.generate".parse().expect("a constant name");
         let summary = "Makes pictures by FAL's queue, Replicate's predictions or OpenAI's images.";
         let about = About::new(kind, summary, Json::from(schema));
+        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, ..about }
+    }
+}
+
+#[async_trait]
+impl Handler for ImageGenerate {
+    fn about(&self) -> About {
+        let about = Self::described();
         // A call ends by its upstream's own time-out: the attempt's is behind it.
         let longest = PROTOCOLS.into_iter().filter_map(|protocol| self.upstreams.longest_call(protocol)).max();
-        let timeout = about.timeout.max(longest.unwrap_or_default() * 2);
-        About { max_attempts: calling::ATTEMPTS, concurrency: 1_024, timeout, ..about }
+        About { timeout: about.timeout.max(longest.unwrap_or_default() * 2), ..about }
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

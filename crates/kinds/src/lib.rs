@@ -4,10 +4,13 @@
 //! are the engine's. This crate knows no HTTP server and no store.
 
 mod batch;
+mod bundled;
 mod calling;
+mod collection;
 mod conversation_summarize;
 mod courier;
 mod echo;
+mod fetch;
 mod files;
 mod history;
 mod http_request;
@@ -22,26 +25,13 @@ mod said;
 mod scan;
 mod sleep;
 
-/// The bundled kinds that steps of recipes can be of, in order of name. Those that call upstreams are there once there is an
-/// upstream that could be called.
-pub const BUNDLED: [&str; 11] = [
-    "audio.scan",
-    "echo",
-    "http.request",
-    "image.generate",
-    "llm.batch",
-    "llm.chat",
-    "llm.embed",
-    "llm.message",
-    "llm.message_batch",
-    "llm.response",
-    "sleep",
-];
-
 pub use batch::{Batch, Called, Line, Lines};
+pub use bundled::{BUNDLED, schemas};
+pub use collection::{CollectionError, CollectionSearch, Collections};
 pub use conversation_summarize::ConversationSummarize;
 pub use courier::Courier;
 pub use echo::Echo;
+pub use fetch::FileFetch;
 pub use files::JobFiles;
 pub use http_request::HttpRequest;
 pub use image::ImageGenerate;

@@ -23,7 +23,7 @@ use assemble::Assembly;
 use background::Background;
 use deltas::Deltas;
 pub(crate) use deltas::text_of;
-use dialect::Dialect;
+pub(crate) use dialect::Dialect;
 
 /// Runs the jobs of one kind of call to a language model.
 pub struct Llm {

@@ -137,9 +137,8 @@ impl Input {
     }
 }
 
-#[async_trait]
-impl Handler for MessageBatch {
-    fn about(&self) -> About {
+impl MessageBatch {
+    pub(crate) fn described() -> About {
         let kind = "llm.message_batch".parse().expect("a constant name");
         let schema = json!({
             "type": "object",
@@ -165,6 +164,13 @@ impl Handler for MessageBatch {
         });
         let summary = "Has many messages written, each recorded as it ends (Anthropic's Message Batches).";
         About { timeout: TIMEOUT, ..About::new(kind, summary, schema.into()) }
+    }
+}
+
+#[async_trait]
+impl Handler for MessageBatch {
+    fn about(&self) -> About {
+        Self::described()
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

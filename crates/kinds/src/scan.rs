@@ -139,13 +139,19 @@ impl Control for Watch<'_> {
     }
 }
 
-impl BlockingHandler for AudioScan {
-    fn about(&self) -> About {
+impl AudioScan {
+    pub(crate) fn described() -> About {
         let kind = "audio.scan".parse().expect("a constant name");
         let schema = Json::from_value(&schemars::schema_for!(Input)).unwrap_or_default();
         let summary = "Scans a directory of audio files: facts, faults, speakers, transcripts, duplicates.";
         // A scan takes all cores; two at once share them, so that a short one need not wait for a long one.
         About { concurrency: 2, timeout: Duration::from_secs(86_400), ..About::new(kind, summary, schema) }
+    }
+}
+
+impl BlockingHandler for AudioScan {
+    fn about(&self) -> About {
+        Self::described()
     }
 
     fn check(&self, input: &Json) -> Result<(), Problem> {

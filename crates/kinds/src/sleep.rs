@@ -38,14 +38,20 @@ fn read(input: &Json) -> Result<Input, Problem> {
     Err(Problem::new(ProblemType::INVALID_INPUT, "seconds must be from 0 to 86400").at("/input/seconds"))
 }
 
-#[async_trait]
-impl Handler for Sleep {
-    fn about(&self) -> About {
+impl Sleep {
+    pub(crate) fn described() -> About {
         let kind = "sleep".parse().expect("a constant name");
         let schema = Json::from_value(&schema_for!(Input)).unwrap_or_default();
         let summary = "Diagnostics: does nothing for a while, and says how far it is.";
         let timeout = Duration::from_secs(2 * 86_400);
         About { concurrency: 1_024, timeout, ..About::new(kind, summary, schema) }
+    }
+}
+
+#[async_trait]
+impl Handler for Sleep {
+    fn about(&self) -> About {
+        Self::described()
     }
 
     async fn check(&self, input: &Json) -> Result<(), Problem> {

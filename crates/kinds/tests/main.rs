@@ -1,7 +1,9 @@
 //! The bundled handlers, run by an engine as a server runs them.
 
 mod batch;
+mod collection;
 mod conversation_summarize;
+mod fetch;
 mod files;
 mod http_request;
 mod image;

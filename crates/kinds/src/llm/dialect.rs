@@ -8,7 +8,7 @@ const OWN: [&str; 2] = ["upstream", "on_ambiguous"];
 
 /// Which of the providers' calls is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     Response,
     Chat,
     Message,
@@ -64,7 +64,7 @@ impl Dialect {
         }
     }
 
-    pub(super) fn schema(self) -> Value {
+    pub(crate) fn schema(self) -> Value {
         let needs = self.needs();
         json!({
             "type": "object",
