@@ -23,7 +23,7 @@ pub(crate) async fn door(State(api): State<Arc<Api>>, request: Request, next: Ne
     let route = path.and_then(|path| api.metrics.route(path)).unwrap_or("unmatched");
     let dialect = Dialect::of(request.uri().path());
     let (method, version) = (request.method().clone(), request.version());
-    let may_be_cached = matches!(route, "/openapi.json");
+    let may_be_cached = matches!(route, "/openapi.json" | "/files/{id}");
     let mut response = match check(&api, &request) {
         Ok(()) => next.run(request).await,
         Err(error) => {

@@ -1,6 +1,7 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use raincheck_blob::FileId;
 use raincheck_core::{Job, JobId, ProblemType, QueueName};
 
 use crate::problem::ApiError;
@@ -31,6 +32,20 @@ impl<S: Send + Sync> FromRequestParts<S> for JobFilePath {
             return Err(ApiError::new(ProblemType::NOT_FOUND, "no job leaves a file of such a name"));
         }
         Ok(Self(job, name))
+    }
+}
+
+/// The file that a path names. Text that cannot be the id of one names none, like any other unknown one.
+pub(crate) struct FilePath(pub(crate) FileId);
+
+impl<S: Send + Sync> FromRequestParts<S> for FilePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(unreadable)?;
+        let no_file =
+            |_| ApiError::new(ProblemType::NOT_FOUND, "there is no such file: an id is file- and 32 hex digits");
+        text.parse().map(Self).map_err(no_file)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::dialect::Calls;
 use crate::metrics::{HttpMetrics, metrics};
 use crate::problem::ApiError;
 use crate::{
-    ApiSettings, anthropic, conversations, door, fal, health, jobs, kinds, leases, openai, openapi, queues, recipes,
-    replicate, upstreams, webhooks,
+    ApiSettings, anthropic, conversations, door, fal, files, health, jobs, kinds, leases, openai, openapi, queues,
+    recipes, replicate, upstreams, webhooks,
 };
 
 /// Everything that is served, on an engine. Once `closing` is cancelled, streams of events and waiting requests end.
@@ -85,6 +85,7 @@ fn native() -> Routes {
         .with(Method::DELETE, "/v1/conversations/{id}", conversations::delete)
         .with(Method::GET, "/v1/conversations/{id}/messages", conversations::messages)
         .with(Method::POST, "/v1/conversations/{id}/messages", conversations::say)
+        .with(Method::GET, "/v1/files/{id}/content", files::content)
         .with(Method::GET, "/v1/kinds", kinds::kinds)
         .with(Method::GET, "/v1/queues", queues::queues)
         .with(Method::POST, "/v1/queues/{queue}/pause", queues::pause)
@@ -94,6 +95,7 @@ fn native() -> Routes {
         .with(Method::POST, "/v1/leases/heartbeat", leases::heartbeat)
         .with(Method::POST, "/v1/leases/{id}/events", leases::append)
         .with(Method::POST, "/v1/leases/{id}/finish", leases::finish)
+        .with(Method::GET, "/files/{id}", files::linked)
         .with(Method::GET, "/healthz", health::healthz)
         .with(Method::GET, "/readyz", health::readyz)
         .with(Method::GET, "/metrics", metrics)

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use raincheck_recipes::Book;
 
-use crate::{Doors, Tls};
+use crate::{Doors, Links, Tls};
 
 /// How the HTTP side behaves. The defaults are what an expert would choose.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct ApiSettings {
     pub doors: Doors,
     /// The recipes whose routes are served; `None` if there are none.
     pub recipes: Option<Book>,
+    /// Makes links by which tenants' files are had without a key; `None` if there are none.
+    pub links: Option<Links>,
     /// Where jobs leave files that are too large for a result, as `<job>/<name>`; `None` if none do.
     pub files: Option<PathBuf>,
     /// The largest input of one job, in bytes.
@@ -58,6 +60,7 @@ impl Default for ApiSettings {
             tls: None,
             doors: Doors::default(),
             recipes: None,
+            links: None,
             files: None,
             input_bytes_max: 1024 * 1024,
             body_bytes_max: 8 * 1024 * 1024,

@@ -8,6 +8,7 @@ mod conversations;
 mod documented;
 mod events;
 mod fal;
+mod file_content;
 mod files;
 mod floods;
 mod jobs;

@@ -8,14 +8,25 @@ use crate::problem::PROBLEM_JSON;
 mod conversing;
 
 const JOB_ID: &str = "^job_[0-9a-f]{32}$";
+const FILE_ID: &str = "^file-[0-9a-f]{32}$";
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// Every operation, in the order of the document.
 pub(super) fn all() -> Vec<Operation> {
-    [submitting(), reading(), changing(), telling(), conversing::conversing(), overview(), working(), operating()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        submitting(),
+        reading(),
+        files(),
+        changing(),
+        telling(),
+        conversing::conversing(),
+        overview(),
+        working(),
+        operating(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn submitting() -> Vec<Operation> {
@@ -159,6 +170,28 @@ fn reading() -> Vec<Operation> {
                 204,
                 json!({ "description": "The stream is over: everything has been seen, nothing will follow" }),
             ),
+    ]
+}
+
+fn files() -> Vec<Operation> {
+    let content = json!({
+        "description": "The file: pictures as such, everything else to be saved",
+        "content": {
+            "image/png": {},
+            "image/jpeg": {},
+            "image/webp": {},
+            "image/gif": {},
+            "application/octet-stream": {},
+        },
+    });
+    let of_file = |operation: Operation| operation.of("id", FILE_ID, "The file.").answer_with(200, content.clone());
+    let read = |path, id, summary| Operation::new("get", path, id, summary);
+    vec![
+        of_file(read("/v1/files/{id}/content", "getContent", "A file of your tenant").scope(Scope::Read)),
+        of_file(read("/files/{id}", "getLinkedFile", "A file by a signed link, without a key"))
+            .query("tenant", json!({ "type": "string", "pattern": NAME }), "Whose it is.")
+            .query("expires", json!({ "type": "integer" }), "Until when the link is good, in seconds since 1970.")
+            .query("signature", json!({ "type": "string" }), "What the server signed the link with."),
     ]
 }
 
