@@ -7,11 +7,13 @@
 mod audio;
 mod base_url;
 mod blobs;
+mod collection;
 mod complaint;
 mod egress;
 mod engine;
 mod limits;
 mod log;
+mod named;
 mod reader;
 mod recipes;
 mod server;
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) workers: workers::Workers,
     pub(crate) recipes: recipes::Recipes,
     pub(crate) upstreams: BTreeMap<String, UpstreamConfig>,
+    /// Folders of texts, by the names of their collections.
+    pub(crate) collections: BTreeMap<String, PathBuf>,
     pub(crate) egress: egress::Egress,
     pub(crate) log: log::Log,
 }
@@ -122,6 +126,7 @@ impl Config {
             workers: workers::Workers::read(&mut reader),
             recipes: recipes::Recipes::read(&mut reader),
             upstreams: upstream::read(&mut reader),
+            collections: collection::read(&mut reader),
             egress: egress::Egress::read(&mut reader),
             log: log::Log::read(&mut reader),
         };

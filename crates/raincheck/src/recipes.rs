@@ -2,10 +2,11 @@
 
 pub(crate) mod folder;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use raincheck_kinds::BUNDLED;
+use raincheck_kinds::schemas;
 use raincheck_recipes::{Book, Recipe, SCHEMA, explain};
 use serde_json::Value;
 
@@ -51,8 +52,7 @@ pub(crate) fn run(args: &Args, console: Console) -> Result<Exit, Failure> {
     match &args.command {
         Command::Check { paths, kind } => {
             let recipes = folder::read(paths)?;
-            let kinds = BUNDLED.into_iter().chain(kind.iter().map(String::as_str));
-            folder::check_calls(&recipes, &kinds.map(|kind| (kind.to_owned(), Value::Bool(true))).collect())?;
+            folder::check_calls(&recipes, &takes(kind))?;
             let count = recipes.len();
             Book::default().replace(recipes).map_err(|mistakes| folder::wrong(&mistakes))?;
             if console.json {
@@ -70,4 +70,11 @@ pub(crate) fn run(args: &Args, console: Console) -> Result<Exit, Failure> {
         Command::Schema => console.print(SCHEMA.trim_end())?,
     }
     Ok(Exit::Success)
+}
+
+/// The JSON Schema of what each kind is given: the bundled ones as a server says it, of others nothing is known.
+fn takes(others: &[String]) -> BTreeMap<String, Value> {
+    let others = others.iter().map(|kind| (kind.clone(), Value::Bool(true)));
+    let bundled = schemas().into_iter();
+    others.chain(bundled.map(|(kind, schema)| (kind.to_owned(), schema.parse().unwrap_or_default()))).collect()
 }

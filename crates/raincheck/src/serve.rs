@@ -2,6 +2,7 @@
 
 mod announce;
 mod blobs;
+mod collections;
 mod guard;
 pub(crate) mod limits;
 pub(crate) mod listen;
@@ -11,6 +12,7 @@ pub(crate) mod signals;
 mod stop;
 pub(crate) mod store;
 mod tls;
+mod works;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -19,25 +21,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck::wiring::{self, Kept};
-use raincheck_api::{Doors, Passage, Tls};
-use raincheck_blob::Blobs;
-use raincheck_core::{Json, Kind};
-use raincheck_engine::{About, Blocking, Chance, Clock, Engine, Hub, Registry, SystemClock};
-use raincheck_kinds::{
-    AudioScan, Batch, ConversationSummarize, Courier, Echo, HttpRequest, ImageGenerate, JobFiles, Llm, MessageBatch,
-    Recipes, Sleep,
-};
-use raincheck_recipes::Book;
-use raincheck_store::StoreError;
-use raincheck_upstream::{Egress, Messenger, Upstreams};
+use raincheck_api::{Doors, Links, Passage, Tls};
+use raincheck_engine::{Clock, Hub, SystemClock};
+use raincheck_upstream::{Egress, Messenger};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Layers, Loaded};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
-use recipes::Shelf;
 use signals::{Signals, hangup};
+use works::Works;
 
 /// How long the answers under way may take once the store has failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -105,13 +99,9 @@ fn absolute(path: &std::path::Path) -> PathBuf {
 struct Server {
     loaded: Loaded,
     opened: Kept,
-    engine: Engine,
-    files: JobFiles,
-    /// The files that tenants upload.
-    blobs: Blobs,
-    shelf: Shelf,
-    upstreams: Upstreams,
+    works: Works,
     address: SocketAddr,
+    links: Links,
     /// What it proves itself with, if it speaks TLS.
     tls: Option<Tls>,
     /// Whether requests without a key are served, as long as there is none.
@@ -144,10 +134,10 @@ impl Server {
         let hub = Hub::new();
         let opened = store::open(&loaded.config, Arc::clone(&hub)).await?;
         let keyless = guard::check(loaded.config.server.listen, &opened, SystemClock.now()).await?;
-        let upstreams = open_upstreams(&loaded.config, &hub)?;
-        let (engine, files, blobs, shelf) = start_engine(&loaded.config, &opened, hub, &upstreams).await?;
+        let works = Works::start(&loaded.config, &opened, hub).await?;
+        let links = Links::open(&opened.directory).map_err(|error| unusable(&opened, &error))?;
         let listener = listen::listen(socket, address)?;
-        Ok((Self { loaded, opened, engine, files, blobs, shelf, upstreams, address, tls, keyless }, listener))
+        Ok((Self { loaded, opened, works, address, links, tls, keyless }, listener))
     }
 
     /// Serves HTTP until a signal comes or the store fails, and stops in order.
@@ -155,12 +145,12 @@ impl Server {
         let Config { limits, server, .. } = &self.loaded.config;
         let mut hangup = hangup()?;
         let closing = CancellationToken::new();
-        let files = Some(self.files.root().to_owned());
-        let (tls, doors) = (self.tls.clone(), doors(&self.upstreams, &self.blobs, &self.loaded.config));
-        let recipes = Some(self.shelf.book.clone());
+        let files = Some(self.works.files.root().to_owned());
+        let (tls, doors) = (self.tls.clone(), doors(&self.works, &self.loaded.config));
+        let (recipes, links) = (Some(self.works.shelf.book.clone()), Some(self.links.clone()));
         let settings =
-            Arc::new(raincheck_api::ApiSettings { files, tls, doors, recipes, ..limits.of_api(self.keyless) });
-        let router = raincheck_api::router(self.engine.clone(), Arc::clone(&settings), closing.clone());
+            Arc::new(raincheck_api::ApiSettings { files, tls, doors, recipes, links, ..limits.of_api(self.keyless) });
+        let router = raincheck_api::router(self.works.engine.clone(), Arc::clone(&settings), closing.clone());
         let mut http = std::pin::pin!(raincheck_api::serve(listener, router, settings, closing.clone()));
         let ended_early = |error| Failure::new(Exit::Failed, format!("serving ended: {error}"));
         tokio::select! {
@@ -171,13 +161,13 @@ impl Server {
                 let _ = tokio::time::timeout(LAST_WORDS, &mut http).await;
                 return Err(stop::store_failed(&reason));
             }
-            () = wiring::remove_forgotten(&self.files, &self.blobs, &self.opened.store) => {}
+            () = wiring::remove_forgotten(&self.works.files, &self.works.blobs, &self.opened.store) => {}
             // What it has not brought away when the server stops waits in the directory for the next start.
-            () = self.blobs.carry() => {}
-            () = self.shelf.reload(&mut hangup) => {}
+            () = self.works.blobs.carry() => {}
+            () = self.works.reload(&mut hangup) => {}
             signal = signals.next() => tracing::info!(signal, "stopping"),
         }
-        let stopping = stop::in_order(&self.engine, &closing, server.drain_grace, console);
+        let stopping = stop::in_order(&self.works.engine, &closing, server.drain_grace, console);
         tokio::select! {
             biased;
             reason = self.opened.failed() => Err(stop::store_failed(&reason)),
@@ -187,32 +177,9 @@ impl Server {
     }
 }
 
-async fn start_engine(
-    config: &Config,
-    opened: &Kept,
-    hub: Arc<Hub>,
-    upstreams: &Upstreams,
-) -> Result<(Engine, JobFiles, Blobs, Shelf), Failure> {
-    let unusable = |error: std::io::Error| {
-        Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
-    };
-    let files = JobFiles::open(&opened.directory).map_err(unusable)?;
-    for root in config.audio.roots.iter().filter(|root| !root.is_dir()) {
-        tracing::warn!(root = %root.display(), "a directory of audio.roots is not there; nothing can be scanned in it until it is");
-    }
-    let scan = AudioScan::new(config.audio.roots.clone(), &opened.directory, files.clone()).map_err(unusable)?;
-    let bundled = Registry::default().with(Echo).with(Sleep).with(Blocking::new(scan));
-    let blobs = blobs::open(config, &opened.directory).await?;
-    let bundled = with_models(bundled, upstreams, &blobs).map_err(unusable)?;
-    // Before the engine is: the first thing it does may be to go on with a recipe.
-    let book = Book::default();
-    let shelf = Shelf::open(&book, &config.recipes.paths, &opened.directory, &bundled)?;
-    let bundled = bundled.clone().with(Recipes::new(book, bundled, Arc::new(SystemClock)));
-    let registry = config.workers.kinds.iter().fold(bundled, |registry, kind| registry.with_external(external(kind)));
-    let (store, clock) = (Arc::clone(&opened.store), Arc::new(SystemClock));
-    let engine = Engine::start(store, hub, registry, config.engine.settings(), clock, Chance::from_system());
-    let cannot = |error: StoreError| Failure::new(Exit::StoreFailed, format!("the engine cannot start: {error}"));
-    Ok((engine.await.map_err(cannot)?, files, blobs, shelf))
+/// The data directory, which is of no use.
+fn unusable(opened: &Kept, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::DataDirectory, format!("{} cannot be used: {error}", opened.directory.display()))
 }
 
 /// Where outgoing connections may go.
@@ -220,45 +187,10 @@ fn egress(config: &Config) -> Egress {
     Egress { allow: config.egress.allow.clone() }
 }
 
-/// The upstreams of the configuration. Whenever one may take more, the engine looks for jobs that wait for it.
-fn open_upstreams(config: &Config, hub: &Arc<Hub>) -> Result<Upstreams, Failure> {
-    let chance = Chance::from_system();
-    let upstreams = Upstreams::new(config.upstreams.clone(), &egress(config), move || chance.dice());
-    let upstreams = upstreams.map_err(|error| {
-        Failure::new(Exit::Failed, format!("the certificates of this machine cannot be read: {error}"))
-            .hint("install them: apt-get install ca-certificates")
-    })?;
-    let hub = Arc::clone(hub);
-    upstreams.on_change(move || hub.look_again());
-    Ok(upstreams)
-}
-
 /// Where the doors of other dialects lead.
-fn doors(upstreams: &Upstreams, blobs: &Blobs, config: &Config) -> Doors {
+fn doors(Works { upstreams, blobs, .. }: &Works, config: &Config) -> Doors {
     let messenger = Messenger::new(egress(config));
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
     let (files, links) = (Some(blobs.clone()), config.blobs.links());
     Doors { passage, files, links, messenger: Some(messenger) }
-}
-
-/// The kinds that call upstreams, if there are upstreams that could be called.
-fn with_models(registry: Registry, upstreams: &Upstreams, blobs: &Blobs) -> std::io::Result<Registry> {
-    if upstreams.is_empty() {
-        return Ok(registry);
-    }
-    let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
-    let registry = registry
-        .with(ImageGenerate::new(upstreams.clone()))
-        .with(HttpRequest::new(upstreams.clone()))
-        .with(ConversationSummarize::new(upstreams.clone()));
-    let registry =
-        registry.with(MessageBatch::by(upstreams.clone())).with(Batch::by(blobs.clone(), upstreams.clone())?);
-    let courier = Courier::new(blobs.clone(), upstreams.clone(), Arc::new(SystemClock));
-    let kinds = kinds.into_iter().map(|kind| kind(upstreams.clone()).with_files(courier.clone()));
-    Ok(kinds.fold(registry, Registry::with))
-}
-
-/// A kind of which the server knows only that workers in other processes run it.
-fn external(kind: &Kind) -> About {
-    About::new(kind.clone(), "Run by workers in other processes.", Json::from(serde_json::Value::Bool(true)))
 }

@@ -10,6 +10,7 @@ mod embedding;
 mod help;
 mod jobs;
 mod keys;
+mod kinds;
 mod proof;
 mod recipes;
 #[expect(dead_code, reason = "the tests of blob use all of it")]

@@ -5,18 +5,15 @@ use std::time::Duration;
 use raincheck_core::gate::ConcurrencyLimit;
 use raincheck_recipes::nearest;
 use raincheck_upstream::{OnAmbiguous, Patience, Price, PriceError, Prices, Protocol, Secret, UpstreamConfig};
-use toml::Spanned;
-use toml::de::DeTable;
 
 use super::base_url::BaseUrl;
-use super::reader::{Reader, Setting, did_you_mean};
+use super::named::{NAME_MUST, Named, is_name};
+use super::reader::Reader;
 use super::value::{Value, one_of, word_of};
 
 /// How long OpenAI can be asked to keep a file.
 const FILES_EXPIRE: RangeInclusive<Duration> = Duration::from_secs(3_600)..=Duration::from_secs(30 * 24 * 3_600);
 const FILES_EXPIRE_MUST: &str = "must be from 1h to 30d, or 0s for files that do not expire";
-/// The longest name of an upstream.
-const NAME_LENGTH_MAX: usize = 32;
 
 /// `[upstream.NAME]`: the slow APIs that are called, by the names that the operator gives them. They stand in the file alone:
 /// an environment variable could not say which is meant.
@@ -24,15 +21,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> BTreeMap<String, UpstreamConfig> 
     let mut upstreams = BTreeMap::new();
     let mut fallbacks = Vec::new();
     for (name, table) in reader.take_named("upstream") {
-        let mut section = Named::new(reader, name.get_ref(), table);
+        let mut section = Named::new(reader, "upstream", name.get_ref(), table);
         let config = upstream(&mut section, name.span());
         fallbacks.extend(section.spans.remove("fallback").map(|span| (name.get_ref().clone(), span)));
         section.finish();
         if is_name(name.get_ref()) {
             upstreams.extend(config.map(|config| (name.into_inner(), config)));
         } else {
-            let must = format!("an upstream's name has 1 to {NAME_LENGTH_MAX} of a-z 0-9 _ - and begins with a letter");
-            reader.complain(name.span(), must, None);
+            reader.complain(name.span(), format!("an upstream's name {NAME_MUST}"), None);
         }
     }
     for (name, span) in fallbacks {
@@ -41,13 +37,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> BTreeMap<String, UpstreamConfig> 
         }
     }
     upstreams
-}
-
-fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
-    name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.len() <= NAME_LENGTH_MAX
-        && name.bytes().all(allowed)
 }
 
 /// What is wrong with an upstream's fallbacks, if anything is.
@@ -80,7 +69,7 @@ fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<Upstream
     let usual = UpstreamConfig::new(protocol, base_url);
     let some = |number: &u64| *number > 0;
     let config = UpstreamConfig {
-        api_key: section.key(),
+        api_key: key(section),
         pass_through_key: section.get("pass_through_key").unwrap_or(usual.pass_through_key),
         models: section.get("models").unwrap_or_default(),
         concurrency: section.get("concurrency").unwrap_or(usual.concurrency),
@@ -113,106 +102,39 @@ fn upstream(section: &mut Named<'_, '_>, whole: Range<usize>) -> Option<Upstream
             .map_or(usual.files_expire_after, |after: Duration| (!after.is_zero()).then_some(after)),
         ..usual
     };
-    section.warn_of_patience(&config.patience);
+    warn_of_patience(section, &config.patience);
     Some(config)
 }
 
-/// A table whose name the operator chose.
-struct Named<'r, 'a> {
-    reader: &'r mut Reader<'a>,
-    section: String,
-    table: DeTable<'a>,
-    known: Vec<&'static str>,
-    /// Where the settings stand that were found.
-    spans: BTreeMap<&'static str, Range<usize>>,
-    is_wrong: bool,
+/// Waiting longer for the beginning of an answer than for all of it means nothing.
+fn warn_of_patience(section: &mut Named<'_, '_>, Patience { first_byte, total, .. }: &Patience) {
+    if first_byte > total
+        && let Some(span) = section.spans.get("first_byte_timeout").cloned()
+    {
+        let [first_byte, total] = [first_byte.show(), total.show()];
+        section.warn(span, format!("first_byte_timeout = {first_byte} means nothing: total_timeout = {total} ends it"));
+    }
 }
 
-impl<'r, 'a> Named<'r, 'a> {
-    fn new(reader: &'r mut Reader<'a>, name: &str, table: DeTable<'a>) -> Self {
-        let section = format!("upstream.{name}");
-        Self { reader, section, table, known: Vec::new(), spans: BTreeMap::new(), is_wrong: false }
-    }
-
-    fn complain(&mut self, span: Range<usize>, message: String) {
-        self.is_wrong = true;
-        self.reader.complain(span, message, None);
-    }
-
-    fn get<T: Value>(&mut self, key: &'static str) -> Option<T> {
-        self.get_if(key, |_| true, "")
-    }
-
-    /// The setting of this name, if it is there; `must` says what it has to be if `valid` does not hold.
-    fn get_if<T: Value>(&mut self, key: &'static str, valid: impl Fn(&T) -> bool, must: &str) -> Option<T> {
-        let value = self.take(key)?;
-        let span = value.span();
-        match T::from_toml(value.get_ref())
-            .and_then(|value| if valid(&value) { Ok(value) } else { Err(must.to_owned()) })
-        {
-            Ok(value) => {
-                self.tell(key, value.show());
-                Some(value)
-            }
-            Err(message) => {
-                self.complain(span, format!("{key}: {message}"));
-                None
-            }
+/// The upstream's key: as it stands, or from the environment variable that is named.
+fn key(section: &mut Named<'_, '_>) -> Option<Secret> {
+    let written = section.take("api_key").map(|value| (value.span(), String::from_toml(value.get_ref())));
+    let named = section.take("api_key_env").map(|value| (value.span(), String::from_toml(value.get_ref())));
+    let (span, key) = match (written, named) {
+        (Some(_), Some((span, _))) => (span, Err("give api_key or api_key_env, not both".to_owned())),
+        (Some((span, key)), None) => (span, key.inspect(|_| section.tell("api_key", "\"…\"".into()))),
+        (None, Some((span, name))) => {
+            let name = name.inspect(|name| section.tell("api_key_env", name.show()));
+            let unset = |name: &str| format!("the environment variable {name} is not set");
+            (span, name.and_then(|name| std::env::var(&name).map_err(|_| unset(&name))))
         }
-    }
-
-    /// The upstream's key: as it stands, or from the environment variable that is named.
-    fn key(&mut self) -> Option<Secret> {
-        let written = self.take("api_key").map(|value| (value.span(), String::from_toml(value.get_ref())));
-        let named = self.take("api_key_env").map(|value| (value.span(), String::from_toml(value.get_ref())));
-        let (span, key) = match (written, named) {
-            (Some(_), Some((span, _))) => (span, Err("give api_key or api_key_env, not both".to_owned())),
-            (Some((span, key)), None) => (span, key.inspect(|_| self.tell("api_key", "\"…\"".into()))),
-            (None, Some((span, name))) => {
-                let name = name.inspect(|name| self.tell("api_key_env", name.show()));
-                let unset = |name: &str| format!("the environment variable {name} is not set");
-                (span, name.and_then(|name| std::env::var(&name).map_err(|_| unset(&name))))
-            }
-            (None, None) => return None,
-        };
-        match key {
-            Ok(key) => Some(Secret::new(key)),
-            Err(message) => {
-                self.complain(span, format!("the key: {message}"));
-                None
-            }
-        }
-    }
-
-    /// Waiting longer for the beginning of an answer than for all of it means nothing.
-    fn warn_of_patience(&mut self, Patience { first_byte, total, .. }: &Patience) {
-        if first_byte > total
-            && let Some(span) = self.spans.get("first_byte_timeout")
-        {
-            let [first_byte, total] = [first_byte.show(), total.show()];
-            let message = format!("first_byte_timeout = {first_byte} means nothing: total_timeout = {total} ends it");
-            self.reader.warn(span.clone(), message);
-        }
-    }
-
-    fn take(&mut self, key: &'static str) -> Option<Spanned<toml::de::DeValue<'a>>> {
-        self.known.push(key);
-        let value = self.table.remove(key)?;
-        self.spans.insert(key, value.span());
-        Some(value)
-    }
-
-    fn tell(&mut self, key: &'static str, value: String) {
-        let source = Some(self.reader.file_name());
-        self.reader.tell(Setting { section: self.section.clone().into(), key, value, source });
-    }
-
-    /// Complains of everything that was not asked for.
-    fn finish(self) {
-        for (key, _) in self.table {
-            let name = key.get_ref().as_ref();
-            let message = format!("unknown setting `{name}` in [{}]", self.section);
-            self.reader.complain(key.span(), message, did_you_mean(nearest(name, self.known.iter().copied())));
+        (None, None) => return None,
+    };
+    match key {
+        Ok(key) => Some(Secret::new(key)),
+        Err(message) => {
+            section.complain(span, format!("the key: {message}"));
+            None
         }
     }
 }

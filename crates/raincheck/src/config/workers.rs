@@ -3,7 +3,7 @@ use raincheck_core::Kind;
 use super::reader::Reader;
 
 /// Kinds that the server runs itself: nobody else can. Those that call upstreams are run by workers if they are named here.
-const BUNDLED: [&str; 3] = ["audio.scan", "echo", "sleep"];
+const BUNDLED: [&str; 6] = ["audio.scan", "collection.search", "echo", "file.fetch", "recipe", "sleep"];
 
 /// `[workers]`: what workers in other processes run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Workers {
 impl Workers {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let foreign = |kinds: &Vec<Kind>| kinds.iter().all(|kind| !BUNDLED.contains(&kind.as_str()));
-        let must = "must not name kinds that the server runs itself (audio.scan, echo, sleep)";
+        let must = "must not name kinds that the server runs itself (audio.scan, collection.search, echo, file.fetch, recipe, sleep)";
         Self { kinds: reader.section("workers").get_if("kinds", Vec::new(), foreign, must) }
     }
 }

@@ -2,13 +2,14 @@ use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Server;
+use super::works::Works;
 use crate::config::StoreKind;
 use crate::console::{Console, Paint};
 
 /// Says that the server is ready: to a person what it is and what to try, to a program the address on the first line of
 /// standard output.
 pub(crate) fn say(server: &Server, console: Console) {
-    let Server { loaded, opened, engine, address, .. } = server;
+    let Server { loaded, opened, works: Works { engine, .. }, address, .. } = server;
     let scheme = scheme(server);
     let kinds: Vec<&str> = engine.registry().kinds().map(|about| about.kind.as_str()).collect();
     let mut out = std::io::stdout().lock();

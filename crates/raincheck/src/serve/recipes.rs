@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use raincheck_engine::{About, Registry};
 use raincheck_recipes::{Book, Recipe};
 use serde_json::Value;
-use tokio::signal::unix::Signal;
 
 use crate::exit::{Exit, Failure};
 use crate::recipes::folder;
@@ -41,14 +40,12 @@ impl Shelf {
         Ok(shelf)
     }
 
-    /// Whenever the signal comes, reads the recipes anew: all of them are put into force, or none.
-    pub(super) async fn reload(&self, hangup: &mut Signal) {
-        while hangup.recv().await.is_some() {
-            match self.read() {
-                Ok(()) => tracing::info!(recipes = self.book.recipes().len(), "read the recipes anew"),
-                Err(failure) => {
-                    tracing::error!("the recipes stay as they were, for these are wrong:\n{}", failure.message);
-                }
+    /// Reads the recipes anew: all of them are put into force, or none.
+    pub(super) fn reload(&self) {
+        match self.read() {
+            Ok(()) => tracing::info!(recipes = self.book.recipes().len(), "read the recipes anew"),
+            Err(failure) => {
+                tracing::error!("the recipes stay as they were, for these are wrong:\n{}", failure.message);
             }
         }
     }
