@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use raincheck_core::Json;
 use raincheck_kinds::schemas;
 use raincheck_recipes::{Book, Recipe, SCHEMA, explain};
 use serde_json::Value;
@@ -27,9 +28,6 @@ enum Command {
         /// Recipes, and folders of them
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
-        /// A kind that the server has besides the bundled ones; may be given again
-        #[arg(long, value_name = "KIND")]
-        kind: Vec<String>,
     },
     /// Tells what recipes take, do and answer
     Explain {
@@ -50,9 +48,9 @@ enum Command {
 /// Everything that is wrong with the recipes.
 pub(crate) fn run(args: &Args, console: Console) -> Result<Exit, Failure> {
     match &args.command {
-        Command::Check { paths, kind } => {
+        Command::Check { paths } => {
             let recipes = folder::read(paths)?;
-            folder::check_calls(&recipes, &takes(kind))?;
+            folder::check_calls(&recipes, &takes())?;
             let count = recipes.len();
             Book::default().replace(recipes).map_err(|mistakes| folder::wrong(&mistakes))?;
             if console.json {
@@ -72,9 +70,8 @@ pub(crate) fn run(args: &Args, console: Console) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The JSON Schema of what each kind is given: the bundled ones as a server says it, of others nothing is known.
-fn takes(others: &[String]) -> BTreeMap<String, Value> {
-    let others = others.iter().map(|kind| (kind.clone(), Value::Bool(true)));
-    let bundled = schemas().into_iter();
-    others.chain(bundled.map(|(kind, schema)| (kind.to_owned(), schema.parse().unwrap_or_default()))).collect()
+/// The JSON Schema of what each bundled kind is given, as a server says it.
+fn takes() -> BTreeMap<String, Value> {
+    let schema = |(kind, schema): (&str, Json)| (kind.to_owned(), schema.parse().unwrap_or_default());
+    schemas().into_iter().map(schema).collect()
 }

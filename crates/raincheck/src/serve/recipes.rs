@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use raincheck_core::Kind;
 use raincheck_engine::{About, Registry};
-use raincheck_recipes::{Book, Recipe};
+use raincheck_kinds::BUNDLED;
+use raincheck_recipes::{Book, Recipe, Step};
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
@@ -55,12 +57,24 @@ impl Shelf {
             return Ok(());
         }
         let recipes = folder::read(&self.paths)?;
-        folder::check_calls(&recipes, &self.kinds)?;
+        folder::check_calls(&recipes, &self.kinds).map_err(|failure| self.with_way_out(failure, &recipes))?;
         let pages = folder::pages(&recipes)?;
         recipes.iter().try_for_each(|recipe| self.keep(recipe)).map_err(|error| self.unkept(&error))?;
         self.book.replace(recipes).map_err(|mistakes| folder::wrong(&mistakes))?;
         self.book.show(pages);
         Ok(())
+    }
+
+    /// Of kinds that this server could have says how it gets them.
+    fn with_way_out(&self, failure: Failure, recipes: &[Recipe]) -> Failure {
+        let kinds = || recipes.iter().flat_map(|recipe| &recipe.steps).flat_map(Step::calls).map(|call| &call.kind);
+        let is_missing = |kind: &Kind| BUNDLED.contains(&kind.as_str()) && !self.kinds.contains_key(kind.as_str());
+        match kinds().find(|kind| is_missing(kind)) {
+            Some(kind) => failure.hint(format!(
+                "{kind} calls an upstream, and this server has none: configure [upstream.NAME] (docs/upstreams.md)"
+            )),
+            None => failure,
+        }
     }
 
     /// Keeps a version. It is there whole or not at all, and there before the first job that names it.
