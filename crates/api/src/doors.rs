@@ -38,7 +38,7 @@ impl Doors {
     /// The upstream for a job from a door of this protocol.
     pub(crate) fn upstream(&self, protocol: &str, model: &str) -> Result<Option<String>, ApiError> {
         let chosen = self.passage.as_ref().map(|passage| passage.chosen(protocol, model));
-        Ok(chosen.transpose()?.flatten())
+        Ok(chosen.transpose().map_err(|not_passed| *not_passed)?.flatten())
     }
 }
 
@@ -56,7 +56,7 @@ pub trait Passage: Send + Sync + 'static {
     ///
     /// # Errors
     /// If there are some, and none takes the model.
-    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, NotPassed> {
+    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, Box<NotPassed>> {
         let _ = (protocol, model);
         Ok(None)
     }

@@ -12,6 +12,7 @@ mod list;
 mod request;
 mod result;
 mod retry;
+mod socket;
 pub(crate) mod sse;
 mod submit;
 mod view;

@@ -47,6 +47,7 @@ mod tls;
 mod upstreams;
 mod wait;
 mod webhooks;
+mod websocket;
 
 pub use axum::Router;
 pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};

@@ -59,12 +59,12 @@ impl Passage for Upstreams {
         Ok(response.map(|()| pieces.boxed()))
     }
 
-    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, NotPassed> {
+    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, Box<NotPassed>> {
         let Ok(protocol) = protocol.parse() else { return Ok(None) };
         match Self::chosen(self, protocol, model) {
             Ok(name) => Ok(Some(name.to_owned())),
             Err(RouteError::NoneSpeaks(_)) => Ok(None),
-            Err(error) => Err(nowhere(&error)),
+            Err(error) => Err(Box::new(nowhere(&error))),
         }
     }
 

@@ -8,13 +8,14 @@ use raincheck_core::{Event, JobId};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::sse;
+use super::{Follower, socket, sse};
 use crate::api::Api;
 use crate::auth::{Caller, Read};
 use crate::path::JobPath;
 use crate::problem::ApiError;
 use crate::query::{Query, malformed};
 use crate::reply;
+use crate::websocket::Handshake;
 
 /// Events on a page, unless asked otherwise.
 const PAGE_DEFAULT: usize = 100;
@@ -55,7 +56,7 @@ pub(crate) struct EventSchema {
     data: serde_json::Value,
 }
 
-/// `GET /v1/jobs/{id}/events`: a job's log, as a page or as a stream that follows it to its end.
+/// `GET /v1/jobs/{id}/events`: a job's log, as a page, or as a stream or by a WebSocket that follow it to its end.
 pub(crate) async fn events(
     State(api): State<Arc<Api>>,
     caller: Caller<Read>,
@@ -64,6 +65,12 @@ pub(crate) async fn events(
     query: Query,
 ) -> Result<Response, ApiError> {
     let seen = query.get("after", "the number of an event")?.unwrap_or(0);
+    if let Some(handshake) = wishes.socket {
+        query.only(&["after"])?;
+        let reader = api.engine.follow(id, caller.sees(), wishes.last_event_id.unwrap_or(seen)).await?;
+        let telling = socket::Telling(Follower::new(&api, reader.ok_or_else(ApiError::no_such_job)?));
+        return Ok(handshake.tell(telling, api.closing.clone()));
+    }
     if wishes.stream {
         query.only(&["after"])?;
         return stream(api, &caller, id, wishes.last_event_id.unwrap_or(seen)).await;
@@ -92,6 +99,7 @@ async fn stream(api: Arc<Api>, caller: &Caller<Read>, id: JobId, seen: u64) -> R
 
 /// How the log is wanted.
 pub(crate) struct Wishes {
+    socket: Option<Handshake>,
     stream: bool,
     last_event_id: Option<u64>,
 }
@@ -100,7 +108,8 @@ impl<S: Sync> FromRequestParts<S> for Wishes {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Ok(Self { stream: wants_stream(&parts.headers), last_event_id: last_event_id(&parts.headers)? })
+        let (socket, stream) = (Handshake::of(parts)?, wants_stream(&parts.headers));
+        Ok(Self { socket, stream, last_event_id: last_event_id(&parts.headers)? })
     }
 }
 

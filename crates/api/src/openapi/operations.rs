@@ -157,6 +157,10 @@ fn reading() -> Vec<Operation> {
                 "The number of the last event seen; for streams, instead of `after`.",
             )
             .answer_with(
+                101,
+                json!({ "description": "With `Upgrade: websocket`: each event is a message, as JSON, until the job has ended" }),
+            )
+            .answer_with(
                 200,
                 json!({
                     "description": "A page; or, with `Accept: text/event-stream`, the events as they happen",

@@ -10,19 +10,21 @@ use raincheck_store::{Cancelled, Filter};
 use serde_json::{Value, json};
 
 use super::accept::RECIPE;
-use super::{Guest, answer, facts, stream};
+use super::stream::Telling;
+use super::{Guest, answer, facts};
 use crate::api::Api;
 use crate::body::OptionalJsonBody;
-use crate::jobs::{JobView, last_event_id, wants_stream};
+use crate::jobs::{Follower, JobView, last_event_id, wants_stream};
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::reply;
+use crate::websocket::Handshake;
 
 /// Jobs on a list, unless asked otherwise, and at most.
 const PAGE_DEFAULT: usize = 20;
 const PAGE_MAX: usize = 100;
 
-/// Tells how far a job is: at once, as soon as it has ended (`?wait=`), or as a stream of its events.
+/// Tells how far a job is: at once, as soon as it has ended (`?wait=`), or as a stream of its events, by a WebSocket too.
 pub(super) async fn status(
     api: &Arc<Api>,
     recipe: &Arc<Recipe>,
@@ -34,21 +36,28 @@ pub(super) async fn status(
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;
     query.only(&["wait", "after"])?;
     let id = named(path)?;
-    if wants_stream(&parts.headers) {
-        let seen = match last_event_id(&parts.headers)? {
-            Some(seen) => seen,
-            None => query.get("after", "the number of an event")?.unwrap_or(0),
-        };
-        let followed = job(api, recipe, &guest, id, None).await?;
-        if seen > 0 && followed.life.state.is_final() && seen >= followed.life.last_seq {
-            // What makes a browser's EventSource stop asking: it has seen everything there will ever be.
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        }
-        let reader = api.engine.follow(id, guest.sees.as_ref(), seen).await?.ok_or_else(ApiError::no_such_job)?;
-        return Ok(stream::stream(api, recipe, guest, id, reader));
+    let handshake = Handshake::of(&parts)?;
+    if handshake.is_none() && !wants_stream(&parts.headers) {
+        let job = job(api, recipe, &guest, id, query.wait()?).await?;
+        return page(api, recipe, PageKind::Status, &job).await;
     }
-    let job = job(api, recipe, &guest, id, query.wait()?).await?;
-    page(api, recipe, PageKind::Status, &job).await
+    let seen = match last_event_id(&parts.headers)? {
+        Some(seen) => seen,
+        None => query.get("after", "the number of an event")?.unwrap_or(0),
+    };
+    let followed = job(api, recipe, &guest, id, None).await?;
+    let has_seen_all = seen > 0 && followed.life.state.is_final() && seen >= followed.life.last_seq;
+    if handshake.is_none() && has_seen_all {
+        // What makes a browser's EventSource stop asking: it has seen everything there will ever be.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let reader = api.engine.follow(id, guest.sees.as_ref(), seen).await?.ok_or_else(ApiError::no_such_job)?;
+    let follower = Follower::new(api, reader);
+    let telling = Telling { api: Arc::clone(api), recipe: Arc::clone(recipe), guest, job: id, follower };
+    Ok(match handshake {
+        Some(handshake) => handshake.tell(telling, api.closing.clone()),
+        None => telling.stream(),
+    })
 }
 
 /// Cancels a job; asking again changes nothing.

@@ -19,6 +19,7 @@ use super::patience::Patience;
 use super::refusal::{NO_TLS, Refusals, TOO_SLOW};
 use super::streams::{Streamed, Streams};
 use crate::recipes::Peer;
+use crate::websocket::Handover;
 use crate::{ApiSettings, Tls, tls};
 
 /// Headers of a request, in number.
@@ -134,13 +135,15 @@ async fn last_words(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
     let _ = tokio::time::timeout(Duration::ZERO, saying).await;
 }
 
-async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+async fn serve_http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     router: Served,
     settings: &ApiSettings,
     closing: &CancellationToken,
 ) -> hyper::Result<()> {
     let io = TokioIo::new(Refusals::new(stream));
+    let handover = Handover::default();
+    let router = Extension(handover.clone()).layer(router);
     let mut connection = http1(settings).serve_connection(io, TowerToHyperService::new(router));
     let result = tokio::select! {
         result = &mut connection => result,
@@ -149,7 +152,12 @@ async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             (&mut connection).await
         }
     };
-    if result.as_ref().is_err_and(hyper::Error::is_timeout) {
+    if result.is_ok()
+        && let Some(rest) = handover.take()
+    {
+        let parts = connection.into_parts();
+        rest(Box::new(parts.io.into_inner().into_inner()), parts.read_buf.to_vec()).await;
+    } else if result.as_ref().is_err_and(hyper::Error::is_timeout) {
         let parts = connection.into_parts();
         // Who has sent nothing waits for no answer: it keeps the connection for its next request.
         if !parts.read_buf.is_empty() {

@@ -1,3 +1,8 @@
+use std::net::TcpStream;
+
+use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
+
 use super::Kitchen;
 use crate::support::{Place, Server, request};
 
@@ -43,6 +48,27 @@ fn events(body: &str) -> Vec<(String, String, serde_json::Value)> {
     body.split("\n\n").filter_map(frame).collect()
 }
 
+/// The same by a WebSocket, until the server says good-bye.
+fn socket_events(kitchen: &Kitchen, path: &str) -> Vec<(String, String, serde_json::Value)> {
+    let url = format!("ws://{}{path}", kitchen.server.address);
+    let stream = TcpStream::connect(kitchen.server.address).unwrap();
+    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let mut told = Vec::new();
+    loop {
+        match socket.read().unwrap() {
+            Message::Text(text) => {
+                let mut event: serde_json::Value = serde_json::from_str(&text).unwrap();
+                told.push((event["id"].to_string(), event["event"].as_str().unwrap().to_owned(), event["data"].take()));
+            }
+            Message::Close(goodbye) => {
+                assert_eq!(goodbye.unwrap().code, CloseCode::Normal);
+                return told;
+            }
+            _ => {}
+        }
+    }
+}
+
 #[test]
 fn the_text_of_the_step_that_is_streamed_is_followed_and_the_end_is_the_status_page() {
     let place = Place::new();
@@ -65,4 +91,8 @@ fn the_text_of_the_step_that_is_streamed_is_followed_and_the_end_is_the_status_p
     assert_eq!(stream(&[("last-event-id", middle)]), told[told.len() / 2 + 1..]);
     let end = [("accept", "text/event-stream"), ("last-event-id", told.last().unwrap().0.as_str())];
     assert_eq!(request(kitchen.server.address, "GET", &path, &end, "").status, 204);
+    // By a WebSocket it is the same.
+    let by_socket = |after: &str| socket_events(&kitchen, &format!("{path}?after={after}"));
+    assert_eq!(by_socket("0"), told);
+    assert_eq!(by_socket(middle), told[told.len() / 2 + 1..]);
 }
