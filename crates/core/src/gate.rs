@@ -7,7 +7,7 @@ mod concurrency;
 mod verdict;
 mod window;
 
-pub use breaker::{Breaker, BreakerState, Sign};
+pub use breaker::{Breaker, BreakerState, Sign, Spell};
 pub use budget::RetryBudget;
 pub use concurrency::{Concurrency, ConcurrencyLimit};
 pub use verdict::{Block, Fault, Then, Verdict};

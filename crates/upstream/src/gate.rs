@@ -154,10 +154,10 @@ impl Gate {
         let now = self.now();
         let state = &mut *self.state();
         state.check(tokens, of_try, now)?;
-        let (spent, is_probe, asks) = state.enter(tokens, of_try, now);
+        let (spent, spell, asks) = state.enter(tokens, of_try, now);
         let gate = Arc::clone(self);
         let began = Instant::now();
-        Ok(Permit { gate, spent, is_probe, asks, of_try, entered: now, began, is_settled: false })
+        Ok(Permit { gate, spent, spell, asks, of_try, entered: now, began, is_settled: false })
     }
 
     /// Whether a call could be let through now.

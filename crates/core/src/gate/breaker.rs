@@ -57,7 +57,13 @@ pub struct Breaker {
     failures: u32,
     slowest: Duration,
     phase: Phase,
+    spell: Spell,
 }
+
+/// The time from one opening to the next. A call belongs to that in which it was let through: how it ends says nothing of what the
+/// upstream has become since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spell(u64);
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Phase {
@@ -102,36 +108,38 @@ impl Breaker {
         }
     }
 
-    /// A call is let through. Gives whether it is a probe, which [`Breaker::record`] wants to know.
-    pub fn start(&mut self, now: Time) -> bool {
+    /// A call is let through. Gives to which spell it belongs, which [`Breaker::record`] wants to know.
+    pub fn start(&mut self, now: Time) -> Spell {
         if let Phase::Open { until, wait } = self.phase
             && until <= now
         {
             self.phase = Phase::HalfOpen { wait, under_way: 0, begun: 0, good: 0 };
         }
-        match &mut self.phase {
-            Phase::HalfOpen { under_way, .. } => {
-                *under_way += 1;
-                true
-            }
-            Phase::Closed | Phase::Open { .. } => false,
+        if let Phase::HalfOpen { under_way, .. } = &mut self.phase {
+            *under_way += 1;
         }
+        self.spell
     }
 
-    /// The answer to a probe has begun, and says nothing bad.
-    pub fn begun(&mut self) {
-        if let Phase::HalfOpen { begun, .. } = &mut self.phase {
+    /// The answer to a call has begun, and says nothing bad.
+    pub fn begun(&mut self, of: Spell) {
+        if of == self.spell
+            && let Phase::HalfOpen { begun, .. } = &mut self.phase
+        {
             *begun += 1;
         }
     }
 
     /// A call that was let through has ended after `took`.
-    pub fn record(&mut self, sign: Sign, is_probe: bool, took: Duration, now: Time, dice: Dice) {
+    pub fn record(&mut self, sign: Sign, of: Spell, took: Duration, now: Time, dice: Dice) {
+        if of != self.spell {
+            // Let through before it opened: what that says is known already.
+            return;
+        }
         match &mut self.phase {
             Phase::Closed => self.judge(sign, took, now, dice),
-            // Let through before it opened: that is known already.
             Phase::Open { .. } => {}
-            Phase::HalfOpen { wait, under_way, begun, good } if is_probe => {
+            Phase::HalfOpen { wait, under_way, begun, good } => {
                 *under_way = under_way.saturating_sub(1);
                 match sign {
                     Sign::Good => {
@@ -145,10 +153,9 @@ impl Breaker {
                     Sign::None => {}
                 }
                 if *good >= PROBES {
-                    *self = Self { slowest: self.slowest, ..Self::default() };
+                    *self = Self { slowest: self.slowest, spell: self.spell, ..Self::default() };
                 }
             }
-            Phase::HalfOpen { .. } => {}
         }
     }
 
@@ -183,6 +190,7 @@ impl Breaker {
     fn open(&mut self, wait: Duration, now: Time, dice: Dice) {
         self.seconds.clear();
         (self.unreached, self.failures) = (0, 0);
+        self.spell = Spell(self.spell.0 + 1);
         // A fifth longer at random, so that many servers do not probe at the same moment.
         self.phase = Phase::Open { until: now.after(wait + dice.up_to(wait / 5)), wait };
     }
@@ -201,8 +209,8 @@ mod tests {
     }
 
     fn call(breaker: &mut Breaker, sign: Sign, now: i64) {
-        let is_probe = breaker.start(at(now));
-        breaker.record(sign, is_probe, SHORT, at(now), Dice(0));
+        let spell = breaker.start(at(now));
+        breaker.record(sign, spell, SHORT, at(now), Dice(0));
     }
 
     #[test]
@@ -242,19 +250,44 @@ mod tests {
     fn slow_probes_that_begin_well_let_more_go_and_close_it_only_at_their_end() {
         let mut breaker = Breaker::default();
         (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
-        assert!(breaker.start(at(5_000)));
-        breaker.begun();
+        let first = breaker.start(at(5_000));
+        breaker.begun(first);
         assert_eq!(breaker.free(at(5_100)), Ok(1));
-        assert!(breaker.start(at(5_100)));
-        breaker.begun();
+        let second = breaker.start(at(5_100));
+        breaker.begun(second);
         assert_eq!(breaker.free(at(5_200)), Ok(2));
         assert_eq!(breaker.state(at(5_200)), BreakerState::HalfOpen);
-        breaker.record(Sign::Bad, true, SHORT, at(5_300), Dice(0));
+        breaker.record(Sign::Bad, second, SHORT, at(5_300), Dice(0));
         assert_eq!(
             breaker.state(at(5_300)),
             BreakerState::Open(at(15_300)),
             "one that stalls in the middle opens it again"
         );
+    }
+
+    #[test]
+    fn a_probe_of_before_it_opened_again_says_nothing_of_what_came_after() {
+        let mut breaker = Breaker::default();
+        let old = breaker.start(at(0));
+        (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
+        let first = breaker.start(at(5_000));
+        breaker.begun(first);
+        call(&mut breaker, Sign::Bad, 5_100);
+        let second = breaker.start(at(15_100));
+        for stale in [old, first] {
+            breaker.begun(stale);
+            (0..PROBES).for_each(|_| breaker.record(Sign::Good, stale, SHORT, at(15_200), Dice(0)));
+        }
+        assert_eq!(breaker.state(at(15_200)), BreakerState::HalfOpen);
+        assert!(breaker.free(at(15_200)).is_err(), "one probe is under way still");
+        breaker.record(Sign::Bad, first, SHORT, at(15_200), Dice(0));
+        assert_eq!(breaker.state(at(15_200)), BreakerState::HalfOpen, "nor that it fails");
+        breaker.record(Sign::Good, second, SHORT, at(15_300), Dice(0));
+        assert_eq!(breaker.free(at(15_300)), Ok(2));
+        (0..PROBES).for_each(|_| call(&mut breaker, Sign::Good, 15_400));
+        // And once it is closed, twenty that fail late do not open it.
+        (0..20).for_each(|_| breaker.record(Sign::Bad, old, SHORT, at(15_500), Dice(0)));
+        assert_eq!(breaker.state(at(15_500)), BreakerState::Closed);
     }
 
     #[test]
@@ -269,9 +302,9 @@ mod tests {
         let mut breaker = Breaker::default();
         (0..5).for_each(|_| call(&mut breaker, Sign::Unreached, 0));
         assert_eq!(breaker.free(at(5_000)), Ok(1));
-        assert!(breaker.start(at(5_000)));
+        let probe = breaker.start(at(5_000));
         assert_eq!(breaker.free(at(5_001)), Err(at(6_001)));
-        breaker.record(Sign::Good, true, SHORT, at(5_100), Dice(0));
+        breaker.record(Sign::Good, probe, SHORT, at(5_100), Dice(0));
         assert_eq!(breaker.free(at(5_100)), Ok(2));
         for now in 5_100..5_104 {
             assert_eq!(breaker.state(at(now)), BreakerState::HalfOpen);
@@ -298,9 +331,9 @@ mod tests {
     fn slow_calls_are_judged_over_as_long_as_they_take() {
         let mut breaker = Breaker::default();
         for number in 0..20 {
-            let is_probe = breaker.start(at(0));
+            let spell = breaker.start(at(0));
             let now = at((number + 1) * 60_000);
-            breaker.record(Sign::Bad, is_probe, Duration::from_secs(1_200), now, Dice(0));
+            breaker.record(Sign::Bad, spell, Duration::from_secs(1_200), now, Dice(0));
         }
         assert!(matches!(breaker.state(at(1_200_000)), BreakerState::Open(_)));
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::Time;
-use raincheck_core::gate::Sign;
+use raincheck_core::gate::{Sign, Spell};
 use tokio::time::Instant;
 
 use super::{Gate, Try};
@@ -42,7 +42,8 @@ pub struct Permit {
     pub(super) gate: Arc<Gate>,
     /// What it takes of the limit of tokens, if there is one.
     pub(super) spent: Option<Spent>,
-    pub(super) is_probe: bool,
+    /// The breaker's, in which it was let through.
+    pub(super) spell: Spell,
     /// It alone asks whether the upstream takes calls again after it said that it was too much.
     pub(super) asks: bool,
     pub(super) of_try: Try,

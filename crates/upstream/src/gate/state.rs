@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use raincheck_core::gate::{Breaker, BreakerState, Concurrency, ConcurrencyLimit, RetryBudget, Sign};
+use raincheck_core::gate::{Breaker, BreakerState, Concurrency, ConcurrencyLimit, RetryBudget, Sign, Spell};
 use raincheck_core::{Dice, Lane, Time};
 
 use super::limited::Limited;
@@ -119,8 +119,8 @@ impl State {
         Ok(())
     }
 
-    /// A call is let through. Gives what is set aside for it, and whether it is a probe, and whether it asks.
-    pub(super) fn enter(&mut self, tokens: u64, of_try: Try, now: Time) -> (Option<Spent>, bool, bool) {
+    /// A call is let through. Gives what is set aside for it, the breaker's spell, and whether it asks.
+    pub(super) fn enter(&mut self, tokens: u64, of_try: Try, now: Time) -> (Option<Spent>, Spell, bool) {
         match of_try {
             Try::First => self.budget.first(now),
             Try::Again => self.budget.spend(now),
@@ -139,9 +139,7 @@ impl State {
 
     /// The answer to a call has begun, and does not refuse it. Gives whether the permit still asks.
     pub(super) fn begun(&mut self, permit: &Permit) {
-        if permit.is_probe {
-            self.breaker.begun();
-        }
+        self.breaker.begun(permit.spell);
         if permit.asks {
             (self.is_asked, self.throttles_in_a_row) = (false, 0);
         }
@@ -150,7 +148,7 @@ impl State {
     /// A call has ended.
     pub(super) fn leave(&mut self, permit: &Permit, end: &End, now: Time, dice: Dice) {
         self.concurrency.leave(end.throttled, end.first_byte, now);
-        self.breaker.record(end.sign, permit.is_probe, permit.began.elapsed(), now, dice);
+        self.breaker.record(end.sign, permit.spell, permit.began.elapsed(), now, dice);
         if permit.asks {
             self.is_asked = false;
         }
