@@ -223,6 +223,6 @@ fn a_call_that_is_passed_through_and_made_again_has_one_key() {
     assert_eq!(reply.status, 200, "{reply:?}");
     let ledger = simulator.get("/sim/ledger").json();
     let keys = ledger["keys"].as_object().expect("keys");
-    assert_eq!((keys.len(), &ledger["total"]["requests"]), (1, &json!(2)), "{ledger}");
+    assert_eq!((keys.len(), &ledger["total"]["received"]), (1, &json!(2)), "{ledger}");
     assert_eq!(keys.values().next().expect("a key")["received"], 2, "{ledger}");
 }
