@@ -69,15 +69,7 @@ async fn each_protocol_gives_its_own_result() {
     let place = Place::new(900.0).await;
     let fal = place.run(FLUX).await;
     assert!(result(&fal)["images"][0]["url"].is_string(), "{:?}", fal.outcome);
-    let messages: Vec<String> = log(&place.engine, fal.id)
-        .await
-        .into_iter()
-        .filter_map(|event| match event.body {
-            EventBody::Progress(progress) => Some(progress.message),
-            _ => None,
-        })
-        .collect();
-    assert!(!messages.is_empty(), "its queue and its logs are the job's progress");
+    assert!(!messages(&place, &fal).await.is_empty(), "its queue and its logs are the job's progress");
     let replicate = place.run("owner/model").await;
     assert_eq!(result(&replicate)["status"], json!("succeeded"));
     let openai = place.run("gpt-image-1").await;
@@ -92,13 +84,34 @@ const LINES: [&str; 5] = [
     "100% of the simulated work is done",
 ];
 
-/// What a job was said to be doing, of what its provider said itself.
-async fn lines(place: &Place, job: &Job) -> Vec<String> {
+/// What a job was said to be doing.
+async fn messages(place: &Place, job: &Job) -> Vec<String> {
     let message = |event: raincheck_core::Event| match event.body {
-        EventBody::Progress(progress) => Some(progress.message).filter(|message| message.contains("% of")),
+        EventBody::Progress(progress) => Some(progress.message),
         _ => None,
     };
     log(&place.engine, job.id).await.into_iter().filter_map(message).collect()
+}
+
+/// The same, of what its provider said itself.
+async fn lines(place: &Place, job: &Job) -> Vec<String> {
+    messages(place, job).await.into_iter().filter(|message| message.contains("% of")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_picture_is_seen_soon_after_it() {
+    for (call_ms, latest) in [(2_400.0, 3_000), (9_900.0, 12_000), (99_900.0, 110_000)] {
+        let place = Place::new(call_ms).await;
+        for model in [FLUX, "owner/model"] {
+            let began = tokio::time::Instant::now();
+            let job = place.run(model).await;
+            let took = began.elapsed().as_millis();
+            assert!(result(&job).is_object() && took <= latest, "{model}, {call_ms} ms: seen after {took} ms");
+            let (said, mut once) = (messages(&place, &job).await, messages(&place, &job).await);
+            once.dedup();
+            assert_eq!(said, once, "what is said again is no news");
+        }
+    }
 }
 
 /// Polls are up to ten seconds apart, and much is said between two of them.
