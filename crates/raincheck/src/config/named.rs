@@ -26,7 +26,8 @@ pub(super) struct Named<'r, 'a> {
     reader: &'r mut Reader<'a>,
     section: String,
     table: DeTable<'a>,
-    known: Vec<&'static str>,
+    /// What was asked for.
+    pub(super) known: Vec<&'static str>,
     /// Where the settings stand that were found.
     pub(super) spans: BTreeMap<&'static str, Range<usize>>,
     pub(super) is_wrong: bool,

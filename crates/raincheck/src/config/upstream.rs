@@ -207,3 +207,53 @@ impl Value for ConcurrencyLimit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Layers;
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../../raincheck.example.toml");
+    const DEFAULTS: &str = "# And these are the defaults of the others:";
+
+    /// The settings of an upstream in the example, as a file would have them.
+    fn shown(lines: impl Iterator<Item = &'static str>) -> Layers {
+        let settings: Vec<&str> = lines.filter_map(|line| line.strip_prefix("#     ")).collect();
+        let text = format!("[upstream.openai]\n{}", settings.join("\n"));
+        Layers { file: Some(("raincheck.toml".into(), text)), ..Layers::default() }
+    }
+
+    fn section() -> impl Iterator<Item = &'static str> {
+        EXAMPLE
+            .lines()
+            .skip_while(|line| *line != "#     [upstream.openai]")
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+    }
+
+    #[test]
+    fn the_example_has_every_setting_of_an_upstream() {
+        let layers = shown(section());
+        let mut reader = Reader::new(&layers);
+        let (_, table) = reader.take_named("upstream").remove(0);
+        let mut section = Named::new(&mut reader, "upstream", "openai", table);
+        upstream(&mut section, 0..0).unwrap();
+        let missing: Vec<_> = section.known.iter().filter(|known| !section.spans.contains_key(*known)).collect();
+        assert_eq!(missing, [&"api_key"]);
+        assert!(EXAMPLE.contains("; or api_key = \"sk-...\""));
+        section.finish();
+        let unknown = reader.finish().err().unwrap_or_default();
+        assert!(unknown.iter().all(|complaint| complaint.message.starts_with("the key: ")), "{unknown:?}");
+    }
+
+    #[test]
+    fn what_the_example_calls_a_default_is_one() {
+        let needed = section().take_while(|line| *line != "#");
+        let layers = shown(needed.chain(section().skip_while(|line| *line != DEFAULTS)));
+        let mut reader = Reader::new(&layers);
+        let upstreams = read(&mut reader);
+        let config = &upstreams["openai"];
+        assert_eq!(*config, UpstreamConfig::new(config.protocol, config.base_url.clone()));
+        assert!(reader.finish().is_ok_and(|settings| settings.len() == 12), "two that are needed, and ten");
+    }
+}
