@@ -2,10 +2,10 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::Route;
+use crate::{Route, Secret};
 
 /// What stands in the place of a key.
-const HIDDEN: &str = "[key]";
+pub(crate) const HIDDEN: &str = "[key]";
 /// What is shorter is no key, and may be a word.
 const LENGTH_MIN: usize = 8;
 
@@ -22,6 +22,10 @@ impl Credentials {
 
     fn from_iter<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
         Self(keys.filter(|key| key.len() >= LENGTH_MIN).map(str::to_owned).collect())
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     /// A text without them.
@@ -61,7 +65,7 @@ impl Credentials {
 
 impl Route {
     fn credentials(&self) -> Credentials {
-        Credentials::from_iter(self.config().api_key.iter().map(|key| key.reveal()))
+        Credentials::from_iter(self.own_key.iter().chain(&self.config().api_key).map(Secret::reveal))
     }
 
     /// Takes the upstream's key out of what it said.

@@ -18,6 +18,7 @@ mod failure;
 mod fetcher;
 mod gate;
 mod headers;
+mod mask;
 mod messenger;
 mod metered;
 mod own_key;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::estimate::Count;
 use crate::gate::{End, Permit};
+use crate::mask::Mask;
 use crate::written::written;
 use crate::{CallFailure, Frame, Frames, Usage};
 
@@ -24,6 +25,7 @@ pub struct Metered {
     first_byte: Duration,
     gap: Duration,
     deadline: Instant,
+    mask: Mask,
     tap: Tap,
     usage: Option<Usage>,
     /// The text of a stream so far, if it matters how much there is.
@@ -47,13 +49,25 @@ impl Metered {
         permit: Option<Permit>,
         (first_byte, gap, deadline): (Duration, Duration, Instant),
         is_stream: bool,
+        mask: Mask,
     ) -> Self {
         let tap = if is_stream {
             Tap::Stream { frames: Frames::default(), is_whole: false }
         } else {
             Tap::Object(Vec::new())
         };
-        Self { body, permit, is_over: false, first_byte, gap, deadline, tap, usage: None, written: Count::default() }
+        Self {
+            body,
+            permit,
+            is_over: false,
+            first_byte,
+            gap,
+            deadline,
+            mask,
+            tap,
+            usage: None,
+            written: Count::default(),
+        }
     }
 
     /// The next piece; `None` at the end.
@@ -70,11 +84,14 @@ impl Metered {
                 Ok(Some(Ok(frame))) => {
                     let Ok(data) = frame.into_data() else { continue };
                     self.look(&data);
-                    return Some(Ok(data));
+                    match self.mask.pass(data) {
+                        held if held.is_empty() => continue,
+                        passed => return Some(Ok(passed)),
+                    }
                 }
                 Ok(None) => {
                     self.end();
-                    return None;
+                    return Some(self.mask.rest()).filter(|rest| !rest.is_empty()).map(Ok);
                 }
                 Ok(Some(Err(error))) => {
                     return Some(Err(self.give_up(Fault::CutOff, format!("the answer broke off: {error}"))));

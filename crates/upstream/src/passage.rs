@@ -67,8 +67,14 @@ async fn through(
         let of_try = if has_failed { Try::Again } else { Try::First };
         let permit = match route.gate.enter(tokens, of_try, patience).await {
             Ok(permit) => permit,
-            // There may be no more retries now: what the last try came to says more.
-            Err(closed) => return Err(last.map_or(PassFailure::Closed(closed), PassFailure::Failed)),
+            // There may be no more retries now: what the last try came to says more, but not when to come back.
+            Err(closed) => {
+                let failed = |failure: CallFailure| {
+                    let retry_after = failure.retry_after.or(Some(closed.wait));
+                    PassFailure::Failed(CallFailure { retry_after, ..failure })
+                };
+                return Err(last.map_or(PassFailure::Closed(closed), failed));
+            }
         };
         let failure = match route.send(permit, &request(route)).await {
             Ok(answer) => return Ok(answer),
@@ -81,7 +87,10 @@ async fn through(
             Then::Never | Then::Elsewhere | Then::Blocked(_) => false,
         };
         if !again || tries >= TRIES_MAX {
-            return Err(PassFailure::Failed(failure));
+            // Sooner, nobody would be let through.
+            let is_down = || route.gate.fails_for().filter(|_| failure.verdict.then == Then::Retry);
+            let retry_after = failure.retry_after.or_else(is_down);
+            return Err(PassFailure::Failed(CallFailure { retry_after, ..failure }));
         }
         if failure.verdict.then == Then::Retry {
             let backoff = Backoff { base_ms: 500, cap_ms: 8_000 };

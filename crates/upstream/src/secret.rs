@@ -1,5 +1,7 @@
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 /// A key that is never shown: not in logs, not in errors, not in answers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -9,6 +11,12 @@ impl Secret {
     #[must_use]
     pub fn new(key: String) -> Self {
         Self(key)
+    }
+
+    /// Another for each key, and nothing that the key could be told from.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
     }
 
     /// The key itself, to be sent to its upstream and to nobody else.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Response, Uri};
+use hyper::{Method, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use raincheck_core::gate::Fault;
@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use crate::credentials::Credentials;
 use crate::egress::{Http, Idle, Sent};
 use crate::gate::Permit;
+use crate::mask::Mask;
 use crate::upload::Pulse;
-use crate::{Answer, CallFailure, Egress, Metered, Route, Secret, UpstreamConfig, headers};
+use crate::{Answer, CallFailure, Egress, Metered, Protocol, Route, Secret, UpstreamConfig, headers};
 
 /// How connections that nobody uses are kept, for each upstream.
 const IDLE: Idle = Idle { max: 64, time: Duration::from_secs(90) };
@@ -189,16 +190,24 @@ impl Route {
         let now = Timestamp::now();
         let (requests, tokens) = headers::limits(response.headers(), now);
         self.gate.observe(requests, tokens);
-        if response.status().as_u16() >= 400 {
+        if self.refuses(response.status()) {
             let retry_after = headers::retry_after(response.headers(), now, headers::WAIT_MAX);
             return Err(self.refused(permit, response, retry_after, &credentials).await);
         }
         permit.iter_mut().for_each(Permit::begun);
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        credentials.hide_in_headers(&mut parts.headers);
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_stream = content_type.starts_with("text/event-stream");
-        let body = Metered::new(body, permit, (first_byte, patience.gap, deadline), is_stream);
+        let body = Metered::new(body, permit, (first_byte, patience.gap, deadline), is_stream, Mask::new(&credentials));
         Ok(Answer { status: parts.status, headers: parts.headers, body, served: self.served() })
+    }
+
+    /// Whether an answer of this status is none that was asked for. Redirects are not followed, and mean something only where the
+    /// caller says what is expected.
+    fn refuses(&self, status: StatusCode) -> bool {
+        let is_redirect = status.is_redirection() && self.upstream.config.protocol != Protocol::Http;
+        is_redirect || status.as_u16() >= 400
     }
 
     async fn refused(
@@ -219,7 +228,13 @@ impl Route {
         let (code, message) = body.as_ref().map_or((None, None), |body| self.upstream.config.protocol.error(body));
         let fault = Fault::Status { status, code };
         let (verdict, what) = (fault.verdict(), fault.told());
-        let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let said = match message {
+            Some(message) => format!(": {message}"),
+            None if parts.status.is_redirection() => {
+                ", a redirect, which is not followed; its base_url is for the operator to mend".to_owned()
+            }
+            None => String::new(),
+        };
         let detail = format!("{} answered {status}{said}", self.upstream.name);
         let headers = Box::new(parts.headers);
         let failure = CallFailure { verdict, detail, what, status: Some(status), body, retry_after, headers };

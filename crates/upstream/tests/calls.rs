@@ -151,6 +151,26 @@ async fn an_empty_account_is_not_asked_again() {
 }
 
 #[tokio::test]
+async fn a_good_answer_that_says_the_key_again_is_passed_on_without_it() {
+    let piece = |text: &'static str| (Duration::from_millis(20), Bytes::from_static(text.as_bytes()));
+    let pieces = vec![piece("data: {\"said\": \"Bearer sk-ca"), piece("nary-1\"}\n\n"), piece("data: [DONE]\n\n")];
+    let stream = Reply { pieces, ..good() }.with("x-said", "sk-canary-1");
+    let object =
+        Reply::json(200, &json!({"said": "sk-canary-1", "usage": {"prompt_tokens": 3, "completion_tokens": 4}}));
+    for (reply, expected) in [
+        (stream, "data: {\"said\": \"Bearer [key]\"}\n\ndata: [DONE]\n\n"),
+        (object, r#"{"said":"[key]","usage":{"completion_tokens":4,"prompt_tokens":3}}"#),
+    ] {
+        let server = Server::start(vec![reply]).await;
+        let mut config = config(&server.url);
+        config.api_key = Some(Secret::new("sk-canary-1".into()));
+        let answer = pass(&upstreams(vec![("one", config)]), Duration::from_secs(5)).await.ok().unwrap();
+        assert!(answer.headers.values().all(|value| !value.as_bytes().windows(6).any(|part| part == b"canary")));
+        assert_eq!(answer.read(1_000).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_path_leads_nowhere_else() {
     let server = Server::start(vec![good()]).await;
     let upstreams = upstreams(vec![("one", config(&server.url))]);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use raincheck_upstream::{OnAmbiguous, PassFailure, Patience, Protocol, Request, UpstreamConfig};
+use raincheck_upstream::{
+    CallFailure, OnAmbiguous, PassFailure, Patience, Protocol, Request, UpstreamConfig, Upstreams,
+};
 use serde_json::json;
 
 use crate::support::{Reply, Server, config, upstreams};
@@ -68,6 +70,9 @@ async fn each_refusal_becomes_what_the_table_says() {
         (404, Elsewhere),
         (410, Elsewhere),
         (451, Elsewhere),
+        (301, Elsewhere),
+        (304, Elsewhere),
+        (307, Elsewhere),
         (400, Told),
         (413, Told),
         (414, Told),
@@ -88,6 +93,41 @@ async fn each_refusal_becomes_what_the_table_says() {
     for status in [429, 503, 529] {
         let reply = Reply::json(status, &json!({})).with("retry-after-ms", "10");
         row(&status.to_string(), reply, Again, |_| ()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_told_as_what_it_is() {
+    let elsewhere = Reply::json(302, &json!({})).with("location", "http://127.0.0.1:1/login");
+    let server = Server::start(vec![elsewhere]).await;
+    let failure = failed(&upstreams(vec![("one", config(&server.url))])).await;
+    assert_eq!(failure.status, Some(302));
+    assert!(failure.detail.contains("a redirect, which is not followed; its base_url is"), "{failure}");
+}
+
+#[tokio::test]
+async fn who_is_told_of_an_outage_is_told_when_it_is_worth_coming_back() {
+    let server = Server::start(vec![Reply::json(500, &json!({}))]).await;
+    let upstreams = upstreams(vec![("one", config(&server.url))]);
+    let mut last = failed(&upstreams).await;
+    for _ in 0..30 {
+        if last.retry_after.is_some() {
+            break;
+        }
+        last = failed(&upstreams).await;
+    }
+    let wait = last.retry_after.expect("its breaker is open by now");
+    assert!((Duration::from_millis(1)..=Duration::from_secs(15)).contains(&wait), "{wait:?}");
+}
+
+/// What a call comes to that no upstream serves.
+async fn failed(upstreams: &Upstreams) -> CallFailure {
+    let routes = upstreams.routes(Protocol::Openai, "m", None).unwrap();
+    let request = |_: &_| Request::post("/x", Bytes::new());
+    match upstreams.pass(&routes, 1, Duration::from_millis(50), request).await {
+        Err(PassFailure::Failed(failure)) => failure,
+        Err(PassFailure::Closed(closed)) => panic!("{closed:?}"),
+        Ok(_) => panic!("it is served"),
     }
 }
 

@@ -39,15 +39,17 @@ fn anthropic(error: &ApiError, request_id: &str) -> (u16, Value) {
     let told =
         |status: u16, error: Value| (status, json!({ "type": "error", "error": error, "request_id": request_id }));
     if let Some(upstream) = upstream_error(problem) {
+        let status = if upstream.status == 503 { OVERLOADED } else { upstream.status };
         // In the upstream's own words, if they are of this dialect.
         let body: Value = upstream.error.and_then(|error| error.parse().ok()).unwrap_or_default();
         let own = Some(body["error"].clone()).filter(|error| error["type"].is_string());
-        let made = || json!({ "type": anthropic_type(upstream.status), "message": problem.detail });
-        return told(upstream.status, own.unwrap_or_else(made));
+        let made = || json!({ "type": anthropic_type(status), "message": problem.detail });
+        return told(status, own.unwrap_or_else(made));
     }
     let status = match error.status().as_u16() {
         // Statuses that Anthropic has not, and 409, which its SDKs try again though nothing would change.
         422 if problem.is(ProblemType::IDEMPOTENCY_KEY_REUSED) => 422,
+        _ if problem.is(ProblemType::UPSTREAM_FAILED) => 502,
         409 | 410 | 422 => 400,
         424 => 500,
         503 => OVERLOADED,
@@ -68,7 +70,7 @@ pub(crate) fn anthropic_type(status: u16) -> &'static str {
         413 => "request_too_large",
         429 => "rate_limit_error",
         504 => "timeout_error",
-        OVERLOADED => "overloaded_error",
+        503 | OVERLOADED => "overloaded_error",
         400..=499 => "invalid_request_error",
         _ => "api_error",
     }
