@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, Method, Response};
 use futures_util::stream::BoxStream;
 use raincheck_blob::Blobs;
 use raincheck_core::Problem;
-use raincheck_upstream::{GateStatus, Messenger, UpstreamStatus};
+use raincheck_upstream::{GateStatus, Messenger, Secret, UpstreamStatus};
 
 use crate::dialect::picked;
 use crate::problem::ApiError;
@@ -90,6 +90,8 @@ pub struct Passed {
     pub model: String,
     /// The upstream that is called, by its name; the first that takes the model if left out.
     pub upstream: Option<String>,
+    /// The caller's own key for the upstream.
+    pub own_key: Option<OwnKey>,
     /// The method.
     pub method: Method,
     /// The path below the upstream's base address.
@@ -100,6 +102,16 @@ pub struct Passed {
     pub body: Bytes,
     /// By what the upstream may recognise the call if it is made again: the same for each of its tries.
     pub idempotency_key: String,
+}
+
+/// A caller's own key for an upstream. It is sent there, and neither kept nor shown.
+#[derive(Clone, Debug)]
+pub struct OwnKey {
+    /// The key.
+    pub key: Secret,
+    /// The caller says that it is one for the upstream. If not, it stood where SDKs put a key, on a server that asks for none: it
+    /// is sent where the operator has callers' keys passed on, and ignored elsewhere.
+    pub is_meant: bool,
 }
 
 /// Why a call that was passed on came to nothing.

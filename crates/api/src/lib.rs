@@ -50,7 +50,7 @@ mod webhooks;
 mod websocket;
 
 pub use axum::Router;
-pub use doors::{Doors, NotPassed, Passage, Passed, PassedBody};
+pub use doors::{Doors, NotPassed, OwnKey, Passage, Passed, PassedBody};
 pub use identity::Identity;
 pub use links::Links;
 pub use problem::ApiError;

@@ -3,6 +3,7 @@
 mod asynchronous;
 mod errors;
 mod files;
+mod own_key;
 mod passed;
 mod responses;
 mod retries;

@@ -14,7 +14,7 @@ use super::page::{self, Place, Wanted};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Base, Request, Wish};
+use crate::dialect::{self, Base, OurKey, Request, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -35,6 +35,7 @@ struct BatchRequest {
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,

@@ -29,6 +29,7 @@ pub(super) async fn create(
     if !prefer::respond_async(&headers) {
         return pass::pass(&api, PATH, &headers, &body, request.under(&key, &caller.tenant)).await;
     }
+    dialect::refuse_own_key(&headers)?;
     let wish = Wish::new(&api, "anthropic", MESSAGE, body.parse_json()?);
     drop(body);
     let submitted = dialect::submit_once(&api, &caller.tenant, wish, &key, request).await?;

@@ -45,11 +45,13 @@ pub(super) async fn pass(
     let model = model.ok_or_else(|| invalid("model", "say which model"))?;
     let is_streamed = field(&fields, "stream", "true or false")?.unwrap_or(false);
     let Addressed { upstream, body } = Addressed::new(body, fields)?;
+    let own_key = dialect::own_key(api, headers)?;
     let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
     let call = Passed {
         protocol: "anthropic",
         model,
         upstream,
+        own_key,
         method: Method::POST,
         path: path.to_owned(),
         headers: SENT_ON.iter().filter_map(sent_on).collect(),

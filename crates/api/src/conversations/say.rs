@@ -14,6 +14,7 @@ use super::{ConversationPath, MessageView};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
+use crate::dialect::OurKey;
 use crate::jobs::{IdempotencyKey, JobRequest, Wait, answered, marked};
 use crate::json::{self, Object};
 use crate::problem::ApiError;
@@ -42,6 +43,7 @@ pub(crate) struct MessageRequest {
 pub(crate) async fn say(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     ConversationPath(id): ConversationPath,
     key: IdempotencyKey,
     wait: Wait,

@@ -32,6 +32,7 @@ pub(crate) async fn pass(
     request: Request,
     is_given_back: GivenBack,
 ) -> Result<Response, ApiError> {
+    let request = request.by(call.own_key.as_ref());
     let made_up = || format!("rc-{:016x}{:016x}", api.engine.random(), api.engine.random());
     call.idempotency_key = request.key.clone().unwrap_or_else(made_up);
     if is_streamed && !request.is_counted && request.fingerprint.is_none() {

@@ -5,11 +5,11 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use futures_util::{StreamExt, stream};
 use raincheck_core::{Json, Problem, ProblemType};
 use raincheck_upstream::{
-    CallFailure, PassFailure, Protocol, Request, RouteError, UpstreamStatus, Upstreams, estimate,
+    CallFailure, NoOwnKey, PassFailure, Protocol, Request, Route, RouteError, UpstreamStatus, Upstreams, estimate,
 };
 use serde_json::Value;
 
-use super::{NotPassed, Passage, Passed, PassedBody};
+use super::{NotPassed, OwnKey, Passage, Passed, PassedBody};
 
 /// Which upstream answered, and with which model.
 const SERVED_BY: HeaderName = HeaderName::from_static("raincheck-served-by");
@@ -24,6 +24,7 @@ impl Passage for Upstreams {
             .parse()
             .map_err(|error| refused(ProblemType::INTERNAL, format!("{}: {error}", call.protocol)))?;
         let routes = self.routes(protocol, &call.model, call.upstream.as_deref()).map_err(|error| nowhere(&error))?;
+        let routes = by_key(self, routes, call.own_key.as_ref()).map_err(|error| not_by_key(&error))?;
         // Most calls are passed on without a look at what is in them.
         let is_read = routes.iter().any(|route| route.counts_tokens() || route.model() != call.model);
         let body: Option<Value> = if is_read { serde_json::from_slice(&call.body).ok() } else { None };
@@ -74,6 +75,25 @@ impl Passage for Upstreams {
 
     fn upstreams(&self) -> Vec<UpstreamStatus> {
         self.overview()
+    }
+}
+
+/// The routes as they are for a caller who brings a key.
+fn by_key(upstreams: &Upstreams, routes: Vec<Route>, own: Option<&OwnKey>) -> Result<Vec<Route>, NoOwnKey> {
+    let passes = || routes.first().is_some_and(|route| route.config().pass_through_key);
+    match own.filter(|own| own.is_meant || passes()) {
+        Some(own) => upstreams.with_own_key(routes, &own.key),
+        None => Ok(routes),
+    }
+}
+
+fn not_by_key(error: &NoOwnKey) -> NotPassed {
+    let detail = error.to_string();
+    match error {
+        NoOwnKey::NotPassed(_) => refused(ProblemType::INVALID_REQUEST, detail),
+        NoOwnKey::TooMany => {
+            NotPassed { retry_after: Some(Duration::from_secs(1)), ..refused(ProblemType::OVERLOADED, detail) }
+        }
     }
 }
 

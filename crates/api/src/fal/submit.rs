@@ -14,7 +14,7 @@ use super::{KIND, late, result, status};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::OptionalJsonBody;
-use crate::dialect::{self, Base, Wish};
+use crate::dialect::{self, Base, OurKey, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -29,6 +29,7 @@ const LOW: u8 = 7;
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,

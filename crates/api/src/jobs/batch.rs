@@ -13,6 +13,7 @@ use super::{JobRequest, JobView};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
+use crate::dialect::OurKey;
 use crate::json::Object;
 use crate::problem::{ApiError, ProblemBody};
 use crate::query::Query;
@@ -61,6 +62,7 @@ impl<'a> BatchEntry<'a> {
 pub(crate) async fn submit_batch(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     query: Query,
     body: JsonBody,

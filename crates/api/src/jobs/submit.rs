@@ -14,6 +14,7 @@ use super::{JobRequest, JobView};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
+use crate::dialect::OurKey;
 use crate::prefer::{self, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -24,6 +25,7 @@ use crate::wait::spread;
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     wait: Wait,
     query: Query,

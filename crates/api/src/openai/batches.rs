@@ -18,7 +18,7 @@ use super::{DOOR, files};
 use crate::api::Api;
 use crate::auth::{Caller, Read, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Request, Wish, field, fields, hex, invalid, job_of};
+use crate::dialect::{self, OurKey, Request, Wish, field, fields, hex, invalid, job_of};
 use crate::jobs::{IdempotencyKey, error, marked};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -61,6 +61,7 @@ struct Ended {
 pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     headers: HeaderMap,
     body: JsonBody,

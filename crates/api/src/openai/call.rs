@@ -54,6 +54,7 @@ pub(super) async fn answer(
     if let Some(kind) = call.kind {
         let is_async = prefer::respond_async(headers);
         if is_async || held::names_files(body) {
+            dialect::refuse_own_key(headers)?;
             let wish = Wish { labels: call.labels, ..Wish::new(api, DOOR, kind, input(kind, fields)) };
             if is_async {
                 return accept(api, caller, key, headers, wish, request).await;
@@ -70,11 +71,13 @@ pub(super) async fn answer(
     };
     let sent_on = |name: &HeaderName| headers.get(name).map(|value| (name.clone(), value.clone()));
     let model = field(&fields, "model", "the name of a model")?.unwrap_or_default();
+    let own_key = dialect::own_key(api, headers)?;
     let Addressed { upstream, body } = Addressed::new(body, fields)?;
     let passed = Passed {
         protocol: "openai",
         model,
         upstream,
+        own_key,
         method: Method::POST,
         path: call.path.to_owned(),
         headers: SENT_ON.iter().filter_map(sent_on).collect(),

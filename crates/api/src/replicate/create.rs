@@ -12,7 +12,7 @@ use super::{DOOR, KIND, prediction};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
-use crate::dialect::{self, Base, Wish};
+use crate::dialect::{self, Base, OurKey, Wish};
 use crate::jobs::{IdempotencyKey, marked};
 use crate::prefer::{self, PREFER, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
@@ -75,6 +75,7 @@ struct Input<'a> {
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,
@@ -94,6 +95,7 @@ pub(super) async fn create(
 pub(super) async fn create_of_model(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
+    _: OurKey,
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,

@@ -36,6 +36,14 @@ impl Passage for Upstream {
         match call.model.as_str() {
             "overloaded" => return Err(failed(529, "overloaded_error")),
             "throttled" => return Err(failed(429, "rate_limit_error")),
+            model if model.starts_with("answers ") => {
+                let status = model["answers ".len()..].parse().unwrap();
+                let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, "one has failed").of_upstream(status, None);
+                return Err(NotPassed { retry_after: Some(Duration::from_secs(7)), ..NotPassed::new(problem) });
+            }
+            "not reached" => {
+                return Err(NotPassed::new(Problem::new(ProblemType::UPSTREAM_FAILED, "one is not reached")));
+            }
             "unreachable" => {
                 let problem = Problem::new(ProblemType::OVERLOADED, "the upstream takes no more calls");
                 return Err(NotPassed { retry_after: Some(Duration::from_secs(900)), ..NotPassed::new(problem) });
@@ -151,6 +159,24 @@ async fn an_sdk_that_asks_once_more_is_given_the_message_that_is_being_made() {
     assert_eq!((repeated.id(), repeated.header("idempotency-replayed")), (made.clone(), Some("true")));
     assert_ne!(post(first[0], "wait").await.id(), made, "whoever asks for the first time wants a message of their own");
     assert_ne!(post(again[0], "hello").await.id(), made);
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_is_told_as_one_behind_this_server() {
+    let doors = Doors { passage: Some(Arc::new(Upstream::default())), ..Doors::default() };
+    let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
+    for (model, status, kind) in [
+        ("answers 500", 502, "api_error"),
+        ("answers 302", 502, "api_error"),
+        ("answers 504", 502, "api_error"),
+        ("answers 503", 529, "overloaded_error"),
+        ("not reached", 502, "api_error"),
+    ] {
+        let reply = server.post("/anthropic/v1/messages", &asks(model)).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["error"]["type"]), (status, &json!(kind)), "{model}");
+        let wait = model.starts_with("answers").then_some("7");
+        assert_eq!(reply.header("retry-after"), wait, "{model}");
+    }
 }
 
 #[tokio::test]

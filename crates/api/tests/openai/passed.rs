@@ -29,7 +29,7 @@ pub(super) struct Upstream {
     /// Let go whenever a call arrives.
     pub(super) arrived: Arc<Notify>,
     /// The last call.
-    last: Arc<Mutex<Option<Passed>>>,
+    pub(super) last: Arc<Mutex<Option<Passed>>>,
     /// By what each call may be recognised.
     pub(super) keys: Arc<Mutex<Vec<String>>>,
 }
@@ -41,6 +41,12 @@ impl Passage for Upstream {
         self.arrived.notify_one();
         *self.last.lock().unwrap() = Some(call.clone());
         self.keys.lock().unwrap().push(call.idempotency_key.clone());
+        if let Some(status) = call.model.strip_prefix("answers ") {
+            let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, format!("one answered {status}"));
+            let retry_after = Some(Duration::from_secs(7));
+            let problem = problem.of_upstream(status.parse().unwrap(), Some(Value::from("Bad Gateway").into()));
+            return Err(NotPassed { retry_after, ..NotPassed::new(problem) });
+        }
         if let Some(millis) = call.model.strip_prefix("refused ") {
             let error = json!({ "error": { "message": "slow down", "type": "tokens", "code": "rate_limit_exceeded", "param": null } });
             let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, "one answered 429: slow down");
@@ -225,6 +231,19 @@ async fn a_refusal_is_passed_on_and_not_to_be_tried_again() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_fails_is_told_as_one_behind_this_server() {
+    let server = server(&Upstream::default()).await;
+    for (theirs, status) in [(500, 502), (502, 502), (504, 502), (599, 502), (302, 502), (503, 503), (529, 503)] {
+        let body = json!({ "model": format!("answers {theirs}") });
+        let reply = call(&server, Method::POST, CHAT, &[], &body).await;
+        assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (status, Some("7")), "{theirs}");
+        let message = format!("one answered {theirs}");
+        let error = json!({ "message": message, "type": "server_error", "param": null, "code": null });
+        assert_eq!(reply.json(), json!({ "error": error }));
+    }
+}
+
+#[tokio::test]
 async fn a_wait_that_an_upstream_asks_for_is_told_as_it_was_said_but_no_longer_than_sdks_heed() {
     let server = server(&Upstream::default()).await;
     for (millis, seconds, exactly) in
@@ -255,10 +274,10 @@ async fn metrics_tell_how_gates_stand() {
     let server = server(&Upstream::default()).await;
     let text = server.get("/metrics").await.text().to_owned();
     for line in [
-        r#"raincheck_upstream_calls_under_way{lane="one.m"} 3"#,
-        r#"raincheck_upstream_calls_limit{lane="one.m"} 5"#,
-        r#"raincheck_upstream_breaker{lane="one.m"} 2"#,
-        r#"raincheck_upstream_shut_seconds{lane="one.m"} 2.5"#,
+        r#"raincheck_upstream_calls_under_way{upstream="one",model="m",lane="one.m"} 3"#,
+        r#"raincheck_upstream_calls_limit{upstream="one",model="m",lane="one.m"} 5"#,
+        r#"raincheck_upstream_breaker{upstream="one",model="m",lane="one.m"} 2"#,
+        r#"raincheck_upstream_shut_seconds{upstream="one",model="m",lane="one.m"} 2.5"#,
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }

@@ -47,6 +47,7 @@ pub(crate) async fn create(
         let call = call::Call { kind: Some(KIND), path: PATH, is_streamed, labels };
         return call::answer(&api, &caller, &key, &headers, &body, fields, call).await;
     }
+    dialect::refuse_own_key(&headers)?;
     let request = Request::new(caller.key_id(), PATH, body.bytes(), &headers);
     drop(body);
     for own in ["background", "stream", "stream_options"] {
