@@ -226,3 +226,40 @@ fn a_call_that_is_passed_through_and_made_again_has_one_key() {
     assert_eq!((keys.len(), &ledger["total"]["received"]), (1, &json!(2)), "{ledger}");
     assert_eq!(keys.values().next().expect("a key")["received"], 2, "{ledger}");
 }
+
+#[test]
+fn a_callers_own_key_is_sent_in_place_of_the_servers() {
+    let place = Place::new();
+    place.file("sim.json", r#"{"api_keys": ["sk-of-a-caller", "sk-of-another"]}"#);
+    let simulator = Server::simulator(&place, &["--config", "sim.json"]);
+    let upstream = |name: &str, passes: bool| {
+        let url = simulator.url();
+        format!(
+            "[upstream.{name}]\nprotocol = \"openai\"\nbase_url = \"{url}/openai/v1\"\nmodels = [\"{name}\"]\n\
+             api_key = \"sk-of-the-server\"\npass_through_key = {passes}\n"
+        )
+    };
+    let server = Server::configured(&place, &[upstream("passing", true), upstream("strict", false)].concat());
+    let call = |model: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("Content-Type", "application/json")], headers].concat();
+        let body = format!(r#"{{"model": "{model}", "messages": []}}"#);
+        request(server.address, "POST", "/openai/v1/chat/completions", &headers, &body)
+    };
+    let own = ("Raincheck-Upstream-Key", "sk-of-a-caller");
+    // Of a server that has no keys the key in an SDK's own place is for the upstream, where that is wanted.
+    let of_sdk = ("Authorization", "Bearer sk-of-another");
+    for (model, headers, status) in [
+        ("passing", &[][..], 401),
+        ("passing", &[own], 200),
+        ("passing", &[of_sdk], 200),
+        ("strict", &[of_sdk], 401),
+        ("strict", &[own], 400),
+        ("passing", &[own, ("Prefer", "respond-async")], 400),
+    ] {
+        let reply = call(model, headers);
+        assert_eq!(reply.status, status, "{model} {headers:?}: {reply:?}");
+        assert!(!format!("{reply:?}").contains("sk-of"), "{reply:?}");
+    }
+    let refused = call("strict", &[own]).json()["error"]["message"].to_string();
+    assert!(refused.contains("is called with the server's key only"), "{refused}");
+}

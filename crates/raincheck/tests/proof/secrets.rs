@@ -9,6 +9,9 @@ use super::job;
 use super::paid_once::inputs;
 use super::provider::{CANARY, Stage};
 
+/// A key that a caller brings.
+const OWN: &str = "sk-canary-of-a-caller";
+
 /// What goes wrong at the provider; of the last two it says the key again.
 fn faults() -> Vec<Option<Fault>> {
     let echo = |status| Fault { status: Some(status), ..Fault::new(FaultKind::EchoesKey) };
@@ -42,8 +45,12 @@ fn shown(stage: &mut Stage, fault: Option<Fault>) -> Vec<String> {
         ("/openai/v1/responses", r#"{"model": "gpt-5", "input": "x"}"#),
         ("/anthropic/v1/messages", r#"{"model": "claude", "max_tokens": 9, "messages": []}"#),
     ];
-    let pass = |(path, body)| http.request("POST", path, &[], body).expect("an answer").to_string();
-    let mut shown: Vec<String> = passed.into_iter().map(pass).collect();
+    let mut shown = Vec::new();
+    for (path, body) in passed {
+        for headers in [&[][..], &[("raincheck-upstream-key", OWN)]] {
+            shown.push(http.request("POST", path, headers, body).expect("an answer").to_string());
+        }
+    }
     // A line of a batch waits for its upstream to be well again.
     stage.simulator.clear_faults();
     let mut http = stage.server.http();
@@ -58,7 +65,7 @@ fn shown(stage: &mut Stage, fault: Option<Fault>) -> Vec<String> {
 }
 
 fn check(fault: Option<&Fault>) {
-    let mut stage = Stage::launched(10.0, "", "", |launch| launch.with("LOG_LEVEL", "trace"));
+    let mut stage = Stage::launched(10.0, "pass_through_key = true", "", |launch| launch.with("LOG_LEVEL", "trace"));
     let is_echo = fault.is_some_and(|fault| fault.kind == FaultKind::EchoesKey);
     let mut shown = shown(&mut stage, fault.cloned());
     assert!(!stage.simulator.requests(0).is_empty(), "the provider was called");
@@ -67,13 +74,15 @@ fn check(fault: Option<&Fault>) {
     assert!(log.contains("TRACE") && log.contains("DEBUG"), "{log}");
     shown.push(log);
     for text in &shown {
-        if let Some(place) = text.find(CANARY) {
+        if let Some(place) = [CANARY, OWN].iter().find_map(|key| text.find(key)) {
             panic!("{fault:?}: {}", &text[text.floor_char_boundary(place.saturating_sub(2_000))..]);
         }
     }
     let is_told = shown.iter().filter(|text| text.contains("The key was [key].")).count();
     assert!(!is_echo || is_told > 5, "that there was one is told: {is_told}");
-    assert_eq!(files_with(&stage.place.data(), CANARY.as_bytes()), [""; 0], "{fault:?}");
+    for key in [CANARY, OWN] {
+        assert_eq!(files_with(&stage.place.data(), key.as_bytes()), [""; 0], "{fault:?}");
+    }
 }
 
 #[test]
