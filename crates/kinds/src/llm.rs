@@ -119,7 +119,7 @@ impl Llm {
         body: &Map<String, Value>,
         head: &Head,
     ) -> Result<Result<Value, CallFailure>, Failure> {
-        let tokens = estimate(&Value::Object(body.clone()));
+        let tokens = estimate(self.dialect.path(), &Value::Object(body.clone()));
         let permit = enter(context, route, tokens).await?;
         let is_once = is_once(route, head.on_ambiguous);
         if self.dialect == Dialect::Response && route.config().native_background {

@@ -1,83 +1,90 @@
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::tokens::Tokens;
 
 /// What an answer may come to if the request sets no bound. What it comes to beyond that is counted while it comes.
 pub(crate) const OUTPUT_DEFAULT: u64 = 1_024;
-/// Letters of a word for each token: what tokenizers of today come to for English, a little on the careful side.
-const LETTERS_PER_TOKEN: u64 = 4;
+/// The last part of paths whose answers are no text of a model.
+const WRITE_NOTHING: [&str; 4] = ["embeddings", "generations", "input_tokens", "count_tokens"];
+/// Fields whose texts a model reads; of the second sort it reads the names in them, too.
+const TEXTS: [&str; 5] = ["input", "instructions", "messages", "prompt", "system"];
+const SCHEMAS: [&str; 4] = ["functions", "response_format", "text", "tools"];
+/// Fields of messages that are for the provider, and that no model reads.
+const UNREAD: [&str; 7] = ["cache_control", "call_id", "id", "signature", "tool_call_id", "tool_use_id", "type"];
+/// What stands between two messages.
+const PER_MESSAGE: u64 = 3;
+/// What an image, a sound or a document is counted as, whatever its size: providers count by pixels, seconds and pages.
+const MEDIUM: u64 = 1_000;
+/// What such parts are called.
+const MEDIA: [&str; 8] =
+    ["audio", "document", "file", "image", "image_url", "input_audio", "input_file", "input_image"];
+/// The bytes of one stand in a text that begins like this, and says so within so many bytes.
+const DATA: &str = "data:";
+const BASE64: &str = ";base64,";
+const HEAD: usize = 128;
 
-/// About how many tokens a request will cost, before it is made: what its text comes to, and the answer's bound or a usual
-/// answer. It only has to keep a limit from being run over by what is under way; the truth replaces it when the answer comes.
-///
-/// Four letters of an alphabet count as a token, every character of a script without spaces (Chinese, Japanese, Korean) as one,
-/// and images and files as nothing: providers count those in ways of their own.
+/// About how many tokens a request to this path will cost, before it is made: what its text comes to, and the answer's bound or a
+/// usual answer, if the answer is a text. It only has to keep a limit from being run over by what is under way; the truth replaces
+/// it when the answer comes.
 #[must_use]
-pub fn estimate(request: &Value) -> u64 {
+pub fn estimate(path: &str, request: &Value) -> u64 {
+    let sum = |names: &[&str], of: fn(&Value) -> Tokens| {
+        names.iter().filter_map(|name| request.get(*name)).map(of).fold(Tokens::default(), Tokens::plus)
+    };
+    let input = sum(&TEXTS, read).plus(sum(&SCHEMAS, with_names)).plus(between(request)).count();
+    let last = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    if WRITE_NOTHING.contains(&last) {
+        return input;
+    }
     let bounds = ["max_output_tokens", "max_completion_tokens", "max_tokens"];
     let bound = bounds.iter().find_map(|name| request.get(name)?.as_u64());
-    let text = ["input", "messages", "system", "instructions", "tools"];
-    let text = text.iter().filter_map(|name| request.get(*name)).map(Count::of).fold(Count::default(), Count::plus);
-    let output = if request.get("encoding_format").is_some() { 0 } else { bound.unwrap_or(OUTPUT_DEFAULT) };
-    text.tokens() + output.min(OUTPUT_DEFAULT)
+    input + bound.unwrap_or(OUTPUT_DEFAULT).min(OUTPUT_DEFAULT)
 }
 
-/// How much text there is: letters of alphabets, and characters of scripts in which each is about a token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    letters: u64,
-    characters: u64,
+/// What stands between messages, of however many there are.
+fn between(request: &Value) -> Tokens {
+    let messages = ["input", "messages"].iter().filter_map(|name| request.get(*name)?.as_array()).flatten();
+    Tokens::whole(PER_MESSAGE * messages.filter(|message| message.is_object()).count() as u64)
 }
 
-impl Count {
-    /// All strings of a value.
-    pub(crate) fn of(value: &Value) -> Self {
-        match value {
-            // What is sent as data is no text.
-            Value::String(text) if text.starts_with("data:") => Self::default(),
-            Value::String(text) => text.chars().fold(Self::default(), Self::and),
-            Value::Array(values) => values.iter().map(Self::of).fold(Self::default(), Self::plus),
-            Value::Object(fields) => fields.values().map(Self::of).fold(Self::default(), Self::plus),
-            Value::Null | Value::Bool(_) | Value::Number(_) => Self::default(),
+/// What of a value a model reads. A number is a token that the caller has made already.
+fn read(value: &Value) -> Tokens {
+    match value {
+        Value::String(text) if is_data(text) => Tokens::whole(MEDIUM),
+        Value::String(text) => Tokens::of_text(text),
+        Value::Number(_) => Tokens::whole(1),
+        Value::Array(values) => values.iter().map(read).fold(Tokens::default(), Tokens::plus),
+        Value::Object(fields) if is_medium(fields) => Tokens::whole(MEDIUM),
+        Value::Object(fields) => {
+            let seen = fields.iter().filter(|(name, _)| !UNREAD.contains(&name.as_str()));
+            seen.map(|(_, value)| read(value)).fold(Tokens::default(), Tokens::plus)
         }
-    }
-
-    fn and(self, letter: char) -> Self {
-        let Self { letters, characters } = self;
-        if letter < '\u{2E80}' {
-            Self { letters: letters + 1, characters }
-        } else {
-            Self { letters, characters: characters + 1 }
-        }
-    }
-
-    /// Both together.
-    pub(crate) fn plus(self, other: Self) -> Self {
-        Self { letters: self.letters + other.letters, characters: self.characters + other.characters }
-    }
-
-    /// About how many tokens that is.
-    pub(crate) fn tokens(self) -> u64 {
-        self.letters.div_ceil(LETTERS_PER_TOKEN) + self.characters
+        Value::Null | Value::Bool(_) => Tokens::default(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn text_is_counted_by_script_and_the_answer_by_its_bound() {
-        assert_eq!(estimate(&json!({"input": "four letters each", "max_output_tokens": 10})), 5 + 10);
-        let message = json!({"role": "user", "content": [{"type": "text", "text": "你好"}]});
-        assert_eq!(estimate(&json!({"messages": [message], "max_tokens": 0})), 2 + 2);
-        assert_eq!(estimate(&json!({"input": "x"})), 1 + OUTPUT_DEFAULT);
-        assert_eq!(estimate(&json!({"input": "x", "max_output_tokens": 1_000_000})), 1 + OUTPUT_DEFAULT);
+/// The same where the names of fields are read, too: in descriptions of functions and of answers.
+fn with_names(value: &Value) -> Tokens {
+    match value {
+        Value::Array(values) => values.iter().map(with_names).fold(Tokens::default(), Tokens::plus),
+        Value::Object(fields) => {
+            let both = |(name, value): (&String, &Value)| Tokens::of_text(name).plus(with_names(value));
+            fields.iter().map(both).fold(Tokens::default(), Tokens::plus)
+        }
+        other => read(other),
     }
+}
 
-    #[test]
-    fn pictures_cost_no_text() {
-        let picture = json!({"image_url": {"url": format!("data:image/png;base64,{}", "A".repeat(100_000))}});
-        assert!(estimate(&json!({"messages": [picture], "max_tokens": 1})) < 10);
-    }
+fn is_data(text: &str) -> bool {
+    text.starts_with(DATA) && text[..text.floor_char_boundary(HEAD)].contains(BASE64)
+}
+
+/// Whether a part is an image or the like. Documents may be texts, too.
+fn is_medium(part: &Map<String, Value>) -> bool {
+    let named = |fields: &Map<String, Value>, names: &[&str]| {
+        fields.get("type").and_then(Value::as_str).is_some_and(|name| names.contains(&name))
+    };
+    let is_text =
+        || part.get("source").and_then(Value::as_object).is_some_and(|source| named(source, &["text", "content"]));
+    named(part, &MEDIA) && !is_text()
 }

@@ -30,6 +30,7 @@ mod secret;
 mod send;
 mod spent;
 mod sse;
+mod tokens;
 mod upload;
 mod upstreams;
 mod usage;

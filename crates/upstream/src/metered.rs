@@ -6,9 +6,9 @@ use hyper::body::Incoming;
 use raincheck_core::gate::{Fault, Sign};
 use tokio::time::Instant;
 
-use crate::estimate::Count;
 use crate::gate::{End, Permit};
 use crate::mask::Mask;
+use crate::tokens::Tokens;
 use crate::written::written;
 use crate::{CallFailure, Frame, Frames, Usage};
 
@@ -29,7 +29,7 @@ pub struct Metered {
     tap: Tap,
     usage: Option<Usage>,
     /// The text of a stream so far, if it matters how much there is.
-    written: Count,
+    written: Tokens,
 }
 
 /// How the usage is found without holding up or keeping what passes.
@@ -66,7 +66,7 @@ impl Metered {
             mask,
             tap,
             usage: None,
-            written: Count::default(),
+            written: Tokens::default(),
         }
     }
 
@@ -159,8 +159,8 @@ impl Metered {
                     if let Some(permit) = self.permit.as_mut().filter(|permit| permit.counts_tokens()) {
                         let deltas = found.iter().filter(|frame| frame.data.contains("\"delta\""));
                         let events = deltas.filter_map(|frame| serde_json::from_str(&frame.data).ok());
-                        self.written = events.map(|event| written(&event)).fold(self.written, Count::plus);
-                        permit.spend(self.written.tokens());
+                        self.written = events.map(|event| written(&event)).fold(self.written, Tokens::plus);
+                        permit.spend(self.written.count());
                     }
                 }
                 Err(_) => self.tap = Tap::Nothing,

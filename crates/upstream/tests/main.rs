@@ -2,6 +2,7 @@
 
 mod accounts;
 mod calls;
+mod estimates;
 mod fetches;
 mod limits;
 mod passing;

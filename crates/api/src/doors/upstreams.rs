@@ -28,7 +28,7 @@ impl Passage for Upstreams {
         // Most calls are passed on without a look at what is in them.
         let is_read = routes.iter().any(|route| route.counts_tokens() || route.model() != call.model);
         let body: Option<Value> = if is_read { serde_json::from_slice(&call.body).ok() } else { None };
-        let tokens = body.as_ref().map_or(0, estimate);
+        let tokens = body.as_ref().map_or(0, |body| estimate(&call.path, body));
         let request = |route: &raincheck_upstream::Route| {
             // Whoever is called instead may know the model by another name.
             let body = match &body {

@@ -109,7 +109,7 @@ impl Lines for ByUpstreams {
             sent.idempotency_key = Some(line.key.clone());
             sent
         };
-        let tokens = estimate(&Value::Object(body.clone()));
+        let tokens = estimate(path, &Value::Object(body.clone()));
         let part = Part { routes: &routes, tokens, patience: PATIENCE, max: OBJECT_MAX };
         let is_once = routes.first().is_some_and(|route| is_once(route, wish));
         Ok(match part.call(&self.0, is_once.then_some(marks), make).await? {

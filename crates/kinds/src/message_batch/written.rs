@@ -11,6 +11,8 @@ use super::{MessageRequest, Messages};
 use crate::calling::{failed, routes};
 use crate::once::{Ambiguous, Marks, Part, Steps, is_once};
 
+/// Where messages are asked for, below the base URL.
+const PATH: &str = "v1/messages";
 /// How long a message waits for its turn at the gate. One that has no turn by then is tried again in another attempt.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// The longest message, in bytes.
@@ -43,11 +45,11 @@ impl Messages for Written {
         let make = |route: &Route| {
             let mut params = params.clone();
             params.insert("model".into(), route.model().into());
-            let mut sent = Request::post("v1/messages", Value::Object(params).to_string().into());
+            let mut sent = Request::post(PATH, Value::Object(params).to_string().into());
             sent.idempotency_key = Some(request.key.clone());
             sent
         };
-        let tokens = estimate(&Value::Object(params.clone()));
+        let tokens = estimate(PATH, &Value::Object(params.clone()));
         let part = Part { routes: &routes, tokens, patience: PATIENCE, max: MESSAGE_MAX };
         let steps = Steps::of_part(context, name);
         // What may have been written is not waited for at a gate.
