@@ -38,7 +38,7 @@ impl Doors {
     /// The upstream for a job from a door of this protocol.
     pub(crate) fn upstream(&self, protocol: &str, model: &str) -> Result<Option<String>, ApiError> {
         let chosen = self.passage.as_ref().map(|passage| passage.chosen(protocol, model));
-        Ok(chosen.transpose().map_err(|not_passed| *not_passed)?.flatten())
+        Ok(chosen.transpose()?.flatten())
     }
 }
 
@@ -56,7 +56,7 @@ pub trait Passage: Send + Sync + 'static {
     ///
     /// # Errors
     /// If there are some, and none takes the model.
-    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, Box<NotPassed>> {
+    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, Problem> {
         let _ = (protocol, model);
         Ok(None)
     }

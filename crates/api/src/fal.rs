@@ -27,6 +27,8 @@ use crate::{reply, webhooks};
 
 /// The kind of job that a request becomes.
 const KIND: &str = "image.generate";
+/// The label with the app that a request was sent to. Jobs that did not come in by this door have none.
+const APP: &str = "app";
 /// By what name FAL's clients know a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-fal-request-id");
 
@@ -50,7 +52,7 @@ async fn read(
     target: Target,
 ) -> Result<Response, ApiError> {
     let Wanted::Request { app, job: id, what } = target.wanted else { return Err(target::nothing_here()) };
-    let job = request(&api, id, caller.sees()).await?;
+    let job = request(&api, id, &app, caller.sees()).await?;
     let place = status::Place { base: format!("{}{}", base.0, target::PREFIX), app };
     match what.as_str() {
         "" | "response" => result(&job),
@@ -62,11 +64,16 @@ async fn read(
     }
 }
 
-/// The job of a request; other kinds of jobs are none.
-async fn request(api: &Api, id: JobId, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
+/// The job of a request to this app; other kinds of jobs are none, and a request to another app is none of this one's.
+async fn request(api: &Api, id: JobId, app: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
+    let is_its = |job: &Job| job.spec.labels.get(APP).is_none_or(|own| *own == target::app_of(app));
     let job = api.engine.get(id, tenant).await?;
-    let job = job.filter(|job| is_kind(job, KIND)).ok_or_else(ApiError::no_such_job)?;
+    let job = job.filter(|job| is_kind(job, KIND) && is_its(job)).ok_or_else(no_such_request)?;
     Ok(late::ended(api, job).await?)
+}
+
+fn no_such_request() -> ApiError {
+    ApiError::no_such("request")
 }
 
 /// What a request gave, or its error. A failure is never told with a status that FAL's clients try again.
@@ -127,14 +134,14 @@ fn why(outcome: &Outcome) -> (String, String) {
 
 /// `PUT …/requests/{id}/cancel`.
 async fn cancel(State(api): State<Arc<Api>>, caller: Caller<Submit>, target: Target) -> Result<Response, ApiError> {
-    let Wanted::Request { job: id, what, .. } = target.wanted else { return Err(target::nothing_here()) };
+    let Wanted::Request { app, job: id, what } = target.wanted else { return Err(target::nothing_here()) };
     if what != "cancel" {
         return Err(target::nothing_here());
     }
-    request(&api, id, caller.sees()).await?;
+    request(&api, id, &app, caller.sees()).await?;
     match api.engine.cancel(id, caller.sees().cloned(), None).await? {
         Cancelled::Done(_) => Ok(reply::json(StatusCode::ACCEPTED, &json!({ "status": "CANCELLATION_REQUESTED" }))),
-        Cancelled::Unknown => Err(ApiError::no_such_job()),
+        Cancelled::Unknown => Err(no_such_request()),
         Cancelled::Finished(_) => {
             let body = json!({ "status": "ALREADY_COMPLETED", "detail": "the request has already ended" });
             Ok(reply::json(StatusCode::BAD_REQUEST, &body))

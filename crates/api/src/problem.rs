@@ -125,10 +125,17 @@ impl ApiError {
         Problem::new(problem_type, detail).into()
     }
 
-    /// There is no such job for the caller. Says nothing of the id, so that no answer tells an unknown job from another
-    /// tenant's.
+    /// There is no such job for the caller; see [`Self::no_such`].
     pub(crate) fn no_such_job() -> Self {
-        let detail = "there is no such job, or it is not yours; a job that has ended is forgotten after its retention";
+        Self::no_such("job")
+    }
+
+    /// There is no such job for the caller, in the word by which the caller's dialect knows jobs. Says nothing of the id, so
+    /// that no answer tells an unknown job from another tenant's.
+    pub(crate) fn no_such(word: &str) -> Self {
+        let detail = format!(
+            "there is no such {word}, or it is not yours; a {word} that has ended is forgotten after its retention"
+        );
         Self::new(ProblemType::NOT_FOUND, detail)
     }
 

@@ -60,7 +60,7 @@ async fn cancel(
 ) -> Result<Response, ApiError> {
     let job = find(&api, &id, caller.sees()).await?;
     if api.engine.cancel(job.id, caller.sees().cloned(), None).await? == Cancelled::Unknown {
-        return Err(ApiError::no_such_job());
+        return Err(no_such_prediction());
     }
     let job = find(&api, &id, caller.sees()).await?;
     let prediction = prediction::view(&api, &job, caller.sees(), &base).await?;
@@ -88,5 +88,9 @@ async fn version(_: Caller<Read>, Path((.., version)): Path<(String, String, Str
 
 /// The job of a prediction.
 async fn find(api: &Api, id: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
-    dialect::find(api, "", id, KIND, tenant).await?.ok_or_else(ApiError::no_such_job)
+    dialect::find(api, "", id, KIND, tenant).await?.ok_or_else(no_such_prediction)
+}
+
+fn no_such_prediction() -> ApiError {
+    ApiError::no_such("prediction")
 }

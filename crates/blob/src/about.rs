@@ -107,14 +107,8 @@ impl About {
     /// Whether it is none of the files that its owner sees, but a piece of what will be one.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        is_hidden(&self.purpose)
+        self.purpose.starts_with('.')
     }
-}
-
-/// Whether files for this are hidden: see [`About::is_hidden`].
-#[must_use]
-pub fn is_hidden(purpose: &str) -> bool {
-    purpose.starts_with('.')
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

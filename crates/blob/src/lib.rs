@@ -26,7 +26,7 @@ mod trouble;
 mod upload;
 mod wire;
 
-pub use about::{About, FileId, FileIdError, Wanted, is_hidden};
+pub use about::{About, FileId, FileIdError, Wanted};
 pub use blobs::Blobs;
 pub use bucket::{Bucket, BucketConfig};
 pub use contents::{Content, Local};

@@ -39,10 +39,13 @@ pub(crate) fn routes(
     model: &str,
     upstream: Option<&str>,
 ) -> Result<Vec<Route>, Problem> {
-    upstreams.routes(protocol, model, upstream).map_err(|error| {
-        let pointer = if matches!(error, RouteError::Unknown { .. }) { "/input/upstream" } else { "/input/model" };
-        Problem::new(ProblemType::NO_UPSTREAM, error.to_string()).at(pointer)
-    })
+    upstreams.routes(protocol, model, upstream).map_err(|error| nowhere(&error))
+}
+
+/// Why a call goes nowhere, as whoever submits the job is told it.
+pub(crate) fn nowhere(error: &RouteError) -> Problem {
+    let pointer = if matches!(error, RouteError::Unknown { .. }) { "/input/upstream" } else { "/input/model" };
+    Problem::new(ProblemType::NO_UPSTREAM, error.to_string()).at(pointer)
 }
 
 /// Gets the attempt past the gate of the first route that takes it.

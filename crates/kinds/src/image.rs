@@ -6,7 +6,7 @@ mod replicate;
 use async_trait::async_trait;
 use raincheck_core::{Json, Lane, Openings, Problem};
 use raincheck_engine::{About, Context, Failure, Handler};
-use raincheck_upstream::{CallFailure, Protocol, Request, Route, Upstreams};
+use raincheck_upstream::{CallFailure, Protocol, Request, Route, RouteError, Upstreams};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -45,12 +45,27 @@ impl ImageGenerate {
     }
 
     fn routes(&self, input: &Input) -> Result<Vec<Route>, Problem> {
-        let find = |protocol| calling::routes(&self.upstreams, protocol, &input.model, input.upstream.as_deref());
-        let mut found: Vec<_> = PROTOCOLS.into_iter().map(find).collect();
-        match found.iter().position(Result::is_ok) {
-            Some(place) => found.swap_remove(place),
-            None => found.swap_remove(0),
+        let mut nearest: Option<RouteError> = None;
+        for protocol in PROTOCOLS {
+            match self.upstreams.routes(protocol, &input.model, input.upstream.as_deref()) {
+                Ok(routes) => return Ok(routes),
+                Err(error) if nearest.as_ref().is_none_or(|nearest| distance(&error) < distance(nearest)) => {
+                    nearest = Some(error);
+                }
+                Err(_) => {}
+            }
         }
+        Err(calling::nowhere(&nearest.expect("there are protocols")))
+    }
+}
+
+/// How far a search was from finding an upstream: what is told is why the nearest one did not, with what there is.
+fn distance(error: &RouteError) -> u8 {
+    match error {
+        RouteError::NotTaken { .. } => 0,
+        RouteError::NoModel { .. } => 1,
+        RouteError::Unknown { .. } => 2,
+        RouteError::NoneSpeaks(_) => 3,
     }
 }
 

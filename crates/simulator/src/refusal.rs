@@ -43,6 +43,8 @@ pub(crate) enum Why {
     Invalid,
     Unauthenticated,
     NotFound,
+    /// The Response that another was to come after.
+    PreviousNotFound,
     Conflict,
     RequestLimit,
     TokenLimit,
@@ -63,6 +65,11 @@ impl No {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(404, Why::NotFound, message)
+    }
+
+    /// There is no Response of this id that another could come after.
+    pub(crate) fn no_previous(id: &str) -> Self {
+        Self::new(400, Why::PreviousNotFound, format!("Previous response with id '{id}' not found."))
     }
 
     /// What a fault of this kind says.
@@ -106,7 +113,8 @@ impl No {
         match dialect {
             Dialect::Openai => {
                 let (kind, code) = self.openai();
-                json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+                let param = (self.why == Why::PreviousNotFound).then_some("previous_response_id");
+                json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
             }
             Dialect::Anthropic => {
                 let error = json!({"type": self.anthropic(), "message": message});
@@ -127,6 +135,7 @@ impl No {
             Why::Invalid | Why::Conflict => ("invalid_request_error", None),
             Why::Unauthenticated => ("invalid_request_error", Some("invalid_api_key")),
             Why::NotFound => ("invalid_request_error", Some("not_found")),
+            Why::PreviousNotFound => ("invalid_request_error", Some("previous_response_not_found")),
             Why::RequestLimit => ("requests", Some("rate_limit_exceeded")),
             Why::TokenLimit => ("tokens", Some("rate_limit_exceeded")),
             Why::Quota => ("insufficient_quota", Some("insufficient_quota")),
@@ -140,7 +149,7 @@ impl No {
         match self.why {
             Why::Invalid | Why::Conflict | Why::Quota | Why::Policy => "invalid_request_error",
             Why::Unauthenticated => "authentication_error",
-            Why::NotFound => "not_found_error",
+            Why::NotFound | Why::PreviousNotFound => "not_found_error",
             Why::RequestLimit | Why::TokenLimit => "rate_limit_error",
             Why::Server => "api_error",
             Why::Overloaded => "overloaded_error",
@@ -149,7 +158,7 @@ impl No {
 
     fn fal(&self) -> &'static str {
         match self.why {
-            Why::Invalid | Why::Conflict | Why::Policy | Why::NotFound => "bad_request",
+            Why::Invalid | Why::Conflict | Why::Policy | Why::NotFound | Why::PreviousNotFound => "bad_request",
             Why::Unauthenticated | Why::Quota => "user_locked",
             Why::RequestLimit | Why::TokenLimit => "rate_limited",
             Why::Server => "internal_server_error",
@@ -161,7 +170,7 @@ impl No {
         match self.why {
             Why::Invalid | Why::Conflict | Why::Policy => "Input validation failed",
             Why::Unauthenticated => "Unauthenticated",
-            Why::NotFound => "Not found",
+            Why::NotFound | Why::PreviousNotFound => "Not found",
             Why::RequestLimit | Why::TokenLimit => "Too many requests",
             Why::Quota => "Insufficient credit",
             Why::Server | Why::Overloaded => "Internal server error",

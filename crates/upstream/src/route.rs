@@ -98,12 +98,14 @@ pub enum RouteError {
         taken: String,
     },
     /// No upstream takes the model.
-    #[error("no upstream that speaks {protocol} takes the model {model:?}")]
+    #[error("no upstream that speaks {protocol} takes the model {model:?}; there are: {known}")]
     NoModel {
         /// What was asked for.
         model: String,
         /// What the upstream should speak.
         protocol: Protocol,
+        /// The models that there are, each with the upstream that takes it, joined by commas.
+        known: String,
     },
 }
 

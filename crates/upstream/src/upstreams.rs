@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -56,7 +57,7 @@ fn host(address: &Uri) -> String {
 }
 
 /// Names as an error tells them, of which there may be many.
-fn told_of<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+fn told_of<T: Borrow<str>>(mut names: impl Iterator<Item = T>) -> String {
     let told = names.by_ref().take(NAMES_TOLD).collect::<Vec<_>>().join(", ");
     match names.count() {
         0 if told.is_empty() => "none".to_owned(),
@@ -141,7 +142,12 @@ impl Upstreams {
             }
             let found = speaking().find(|upstream| upstream.lists(model));
             let found = found.or_else(|| speaking().find(|upstream| upstream.takes(model)));
-            return found.ok_or_else(|| RouteError::NoModel { model: model.to_owned(), protocol });
+            let of = |upstream: &Arc<Upstream>| {
+                let name = upstream.name.clone();
+                upstream.config.models.clone().into_iter().map(move |model| format!("{model} ({name})"))
+            };
+            let known = || told_of(speaking().flat_map(of));
+            return found.ok_or_else(|| RouteError::NoModel { model: model.to_owned(), protocol, known: known() });
         };
         match all.get(name).filter(|upstream| upstream.config.protocol == protocol) {
             Some(upstream) if upstream.takes(model) => Ok(upstream),

@@ -78,7 +78,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, ApiError> {
     let job = find(&api, &id, caller.sees()).await?;
     match api.engine.cancel(job.id, caller.sees().cloned(), None).await? {
-        Cancelled::Unknown => Err(ApiError::no_such_job()),
+        Cancelled::Unknown => Err(no_such_batch()),
         Cancelled::Done(_) | Cancelled::Finished(_) => {
             let job = find(&api, &id, caller.sees()).await?;
             told(&api, &job, caller.sees(), &base).await
@@ -94,7 +94,7 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let job = find(&api, &id, caller.sees()).await?;
     match api.engine.store().delete(job.id, caller.sees()).await? {
-        None => Err(ApiError::no_such_job()),
+        None => Err(no_such_batch()),
         Some(Ok(())) => Ok(reply::json(StatusCode::OK, &json!({ "id": id, "type": "message_batch_deleted" }))),
         Some(Err(_)) => {
             let detail = "the batch has not ended; cancel it first, or wait for its end";
@@ -111,7 +111,7 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Response, ApiError> {
     let wanted = Wanted::of(&query)?;
-    let key = |id: &str| batch::job_of(id).map(|job| job.key()).ok_or_else(ApiError::no_such_job);
+    let key = |id: &str| batch::job_of(id).map(|job| job.key()).ok_or_else(no_such_batch);
     let filter = Filter {
         tenant: caller.sees().cloned(),
         kind: Some(KIND.parse().expect("a constant name")),
@@ -143,5 +143,9 @@ fn results_url(base: &Base, job: JobId) -> String {
 
 /// The job of a batch.
 pub(super) async fn find(api: &Api, id: &str, tenant: Option<&Tenant>) -> Result<Job, ApiError> {
-    dialect::find(api, batch::ID, id, KIND, tenant).await?.ok_or_else(ApiError::no_such_job)
+    dialect::find(api, batch::ID, id, KIND, tenant).await?.ok_or_else(no_such_batch)
+}
+
+fn no_such_batch() -> ApiError {
+    ApiError::no_such("message batch")
 }

@@ -12,7 +12,7 @@ use crate::problem::ApiError;
 
 /// The events of a message as Anthropic streams them, from the first, as they come.
 pub(super) async fn stream(api: &Api, job: JobId, tenant: Option<&Tenant>) -> Result<Response, ApiError> {
-    let reader = api.engine.follow(job, tenant, 0).await?.ok_or_else(ApiError::no_such_job)?;
+    let reader = api.engine.follow(job, tenant, 0).await?.ok_or_else(message::no_such_message)?;
     Ok(dialect::stream(api, reader, Telling { job, has_begun: false }))
 }
 

@@ -25,11 +25,11 @@ pub(super) async fn get(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = dialect::job_of(MESSAGE_ID, &id).or_else(|| id.parse().ok()).ok_or_else(ApiError::no_such_job)?;
+    let id = dialect::job_of(MESSAGE_ID, &id).or_else(|| id.parse().ok()).ok_or_else(no_such_message)?;
     let is_stream = wants_stream(&headers);
     let wait = if is_stream { None } else { query.wait()? };
     let job = api.job(id, caller.sees(), wait).await?;
-    let job = job.filter(|job| is_kind(job, MESSAGE)).ok_or_else(ApiError::no_such_job)?;
+    let job = job.filter(|job| is_kind(job, MESSAGE)).ok_or_else(no_such_message)?;
     if is_stream {
         return events::stream(&api, job.id, caller.sees()).await;
     }
@@ -37,6 +37,11 @@ pub(super) async fn get(
         Some(outcome) => of(job.id, outcome).ok_or_else(|| failed::error(job.id, outcome)),
         None => Ok(jobs::accepted(&api, &job)),
     }
+}
+
+/// There is no such message for the caller.
+pub(super) fn no_such_message() -> ApiError {
+    ApiError::no_such("message")
 }
 
 /// The message that a job gave, if it gave one.

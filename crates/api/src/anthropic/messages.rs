@@ -47,7 +47,7 @@ pub(super) async fn create(
 }
 
 fn ended(job: &Job) -> Result<Response, ApiError> {
-    let outcome = job.outcome.as_ref().ok_or_else(ApiError::no_such_job)?;
+    let outcome = job.outcome.as_ref().ok_or_else(message::no_such_message)?;
     message::of(job.id, outcome).ok_or_else(|| failed::error(job.id, outcome))
 }
 

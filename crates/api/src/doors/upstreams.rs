@@ -23,7 +23,9 @@ impl Passage for Upstreams {
             .protocol
             .parse()
             .map_err(|error| refused(ProblemType::INTERNAL, format!("{}: {error}", call.protocol)))?;
-        let routes = self.routes(protocol, &call.model, call.upstream.as_deref()).map_err(|error| nowhere(&error))?;
+        let routes = self
+            .routes(protocol, &call.model, call.upstream.as_deref())
+            .map_err(|error| NotPassed::new(nowhere(&error)))?;
         let routes = by_key(self, routes, call.own_key.as_ref()).map_err(|error| not_by_key(&error))?;
         // Most calls are passed on without a look at what is in them.
         let is_read = routes.iter().any(|route| route.counts_tokens() || route.model() != call.model);
@@ -60,12 +62,12 @@ impl Passage for Upstreams {
         Ok(response.map(|()| pieces.boxed()))
     }
 
-    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, Box<NotPassed>> {
+    fn chosen(&self, protocol: &str, model: &str) -> Result<Option<String>, Problem> {
         let Ok(protocol) = protocol.parse() else { return Ok(None) };
         match Self::chosen(self, protocol, model) {
             Ok(name) => Ok(Some(name.to_owned())),
             Err(RouteError::NoneSpeaks(_)) => Ok(None),
-            Err(error) => Err(Box::new(nowhere(&error))),
+            Err(error) => Err(nowhere(&error)),
         }
     }
 
@@ -97,9 +99,9 @@ fn not_by_key(error: &NoOwnKey) -> NotPassed {
     }
 }
 
-fn nowhere(error: &RouteError) -> NotPassed {
+fn nowhere(error: &RouteError) -> Problem {
     let place = if matches!(error, RouteError::Unknown { .. }) { "/upstream" } else { "/model" };
-    NotPassed::new(Problem::new(ProblemType::NO_UPSTREAM, error.to_string()).at(place))
+    Problem::new(ProblemType::NO_UPSTREAM, error.to_string()).at(place)
 }
 
 fn with_model(body: &Value, model: &str) -> Vec<u8> {

@@ -15,8 +15,11 @@ use crate::reply;
 
 /// How long a question for the status is held while there is nothing new to tell: these clients ask up to ten times a second.
 const HOLD_MAX: Duration = Duration::from_secs(20);
-/// What is younger may not have been told yet, and is not held back.
+/// What is younger may not have been told yet, and is not held back for so long...
 const FRESH: Duration = Duration::from_secs(2);
+/// ...but for so long, unless the request starts or ends meanwhile: where there is always something fresh to tell, it is told
+/// three times a second and not ten times.
+const HOLD_FRESH: Duration = Duration::from_millis(300);
 /// How many of the latest events are looked at for something fresh.
 const LOOKED_AT: u8 = 16;
 
@@ -62,22 +65,22 @@ async fn settled(api: &Api, job: Job, tenant: Option<&Tenant>, logs: bool) -> Re
     let latest = api.engine.store().read_log(job.id, tenant, before, LOOKED_AT.into()).await?;
     let now = api.engine.clock().now();
     let is_fresh = |event: &Event| is_news(event, logs) && now.since(event.at) < FRESH;
-    if latest.is_none_or(|page| page.last_seq > seen || page.events.iter().any(is_fresh)) {
-        return Ok(api.engine.get(job.id, tenant).await?.unwrap_or(job));
-    }
+    let has_fresh = latest.is_some_and(|page| page.events.iter().any(is_fresh));
+    // A line that comes while fresh ones are held back only joins them.
+    let (hold, lines_count) = if has_fresh { (HOLD_FRESH, false) } else { (HOLD_MAX, logs) };
     let Some(reader) = api.engine.follow(job.id, tenant, seen).await? else { return Ok(job) };
     let mut follower = Follower::new(api, reader);
     let news = async {
         loop {
             match follower.next().await {
-                Next::Events(events) if !events.iter().any(|event| is_news(event, logs)) => {}
+                Next::Events(events) if !events.iter().any(|event| is_news(event, lines_count)) => {}
                 Next::Silence => {}
                 Next::Events(_) | Next::End => return,
             }
         }
     };
-    // Boxed: most questions are answered at once, and should not carry its size.
-    let _ = Box::pin(tokio::time::timeout(HOLD_MAX, news)).await;
+    // Boxed: the answer of one that has ended should not carry its size.
+    let _ = Box::pin(tokio::time::timeout(hold, news)).await;
     Ok(api.engine.get(job.id, tenant).await?.unwrap_or(job))
 }
 

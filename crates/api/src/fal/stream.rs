@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use raincheck_core::{Event, JobId, Tenant};
 
+use super::no_such_request;
 use super::status::{self, Place, is_news};
 use crate::api::Api;
 use crate::dialect::{self, Line, Teller};
@@ -19,7 +20,7 @@ pub(super) async fn stream(
     place: Place,
     logs: bool,
 ) -> Result<Response, ApiError> {
-    let reader = api.engine.follow(job.id, tenant.as_ref(), 0).await?.ok_or_else(ApiError::no_such_job)?;
+    let reader = api.engine.follow(job.id, tenant.as_ref(), 0).await?.ok_or_else(no_such_request)?;
     let telling = Telling { api: Arc::clone(&api), job: job.id, tenant, place, logs };
     Ok(dialect::stream(&api, reader, telling))
 }

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::target::{self, Target, Wanted};
-use super::{KIND, late, result, status};
+use super::{APP, KIND, late, no_such_request, result, status};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::OptionalJsonBody;
@@ -49,7 +49,8 @@ pub(super) async fn submit(
     let upstream = api.settings.doors.upstream("fal", &endpoint)?;
     let input = input_of(upstream, &endpoint, &input);
     let start_by = late::start_by(&headers, api.engine.clock().now())?;
-    let labels = start_by.map(|at| (late::START_BY, at.to_string())).into_iter().collect();
+    let app = target::app_of(&endpoint);
+    let labels = [(APP, app.clone())].into_iter().chain(start_by.map(|at| (late::START_BY, at.to_string()))).collect();
     let wish = Wish { priority: priority(&headers), labels, webhook, ..Wish::new(&api, "fal", KIND, input) };
     let submitted = dialect::submit(&api, &caller.tenant, wish, &key).await?;
     let job = submitted.job();
@@ -59,7 +60,7 @@ pub(super) async fn submit(
     let response = if is_sync {
         run(&api, &caller, job).await?
     } else {
-        let place = status::Place { base: format!("{}{}", base.0, target::PREFIX), app: app_of(&endpoint) };
+        let place = status::Place { base: format!("{}{}", base.0, target::PREFIX), app };
         reply::json(StatusCode::OK, &status::queued(&api, job, &place))
     };
     Ok(marked(response, &submitted))
@@ -84,13 +85,6 @@ fn webhook(api: &Api, query: &Query, base: &Base) -> Result<Option<Webhook>, Api
     Ok(Some(Webhook { form: WebhookForm::Fal, base: base.0.clone(), ..webhook }))
 }
 
-/// The part of an endpoint by which clients ask for its requests: two parts, or three in a namespace.
-fn app_of(endpoint: &str) -> String {
-    let parts: Vec<&str> = endpoint.split('/').collect();
-    let named = if ["workflows", "comfy"].contains(&parts[0]) { 3 } else { 2 };
-    parts[..named.min(parts.len())].join("/")
-}
-
 fn priority(headers: &HeaderMap) -> Priority {
     let is_low = headers.get("x-fal-queue-priority").is_some_and(|value| value == "low");
     if is_low { Priority::new(LOW).unwrap_or_default() } else { Priority::default() }
@@ -103,17 +97,5 @@ async fn run(api: &Api, caller: &Caller<Submit>, job: &Job) -> Result<Response, 
         job = ended => job?,
         () = api.closing.cancelled() => api.engine.get(job.id, Some(&caller.tenant)).await?,
     };
-    result(&job.ok_or_else(ApiError::no_such_job)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_are_asked_for_by_the_app() {
-        assert_eq!(app_of("fal-ai/flux/dev"), "fal-ai/flux");
-        assert_eq!(app_of("workflows/me/mine/run"), "workflows/me/mine");
-        assert_eq!(app_of("comfy/me"), "comfy/me");
-    }
+    result(&job.ok_or_else(no_such_request)?)
 }

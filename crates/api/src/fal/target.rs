@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, Uri};
 use raincheck_core::{JobId, ProblemType};
 
+use super::no_such_request;
 use crate::api::Api;
 use crate::dialect::job_of;
 use crate::problem::ApiError;
@@ -75,7 +76,7 @@ impl FromRequestParts<Arc<Api>> for Target {
 fn wanted(path: &str, is_sync: bool) -> Result<Wanted, ApiError> {
     if let Some((app, rest)) = path.split_once("/requests/") {
         let (id, what) = rest.split_once('/').unwrap_or((rest, ""));
-        let job = job_of("", id).ok_or_else(ApiError::no_such_job)?;
+        let job = job_of("", id).ok_or_else(no_such_request)?;
         return Ok(Wanted::Request { app: endpoint(app)?, job, what: what.to_owned() });
     }
     Ok(Wanted::Endpoint { endpoint: endpoint(path)?, is_sync })
@@ -86,6 +87,13 @@ fn endpoint(path: &str) -> Result<String, ApiError> {
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(plain);
     let good = path.len() <= ENDPOINT_MAX && path.contains('/') && path.split('/').all(part);
     if good { Ok(path.to_owned()) } else { Err(nothing_here()) }
+}
+
+/// The part of an endpoint by which clients ask for its requests: two parts, or three in a namespace.
+pub(super) fn app_of(endpoint: &str) -> String {
+    let parts: Vec<&str> = endpoint.split('/').collect();
+    let named = if ["workflows", "comfy"].contains(&parts[0]) { 3 } else { 2 };
+    parts[..named.min(parts.len())].join("/")
 }
 
 pub(super) fn nothing_here() -> ApiError {
@@ -103,6 +111,13 @@ fn elsewhere() -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_asked_for_by_the_app() {
+        assert_eq!(app_of("fal-ai/flux/dev"), "fal-ai/flux");
+        assert_eq!(app_of("workflows/me/mine/run"), "workflows/me/mine");
+        assert_eq!(app_of("comfy/me"), "comfy/me");
+    }
 
     #[test]
     fn a_path_is_an_endpoint_or_a_request() {

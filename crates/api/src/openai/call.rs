@@ -138,7 +138,7 @@ pub(super) async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, 
         Some(result) => result.clone(),
         None => {
             let problem = job.outcome.as_ref().and_then(error).map(std::borrow::Cow::into_owned);
-            return Err(problem.map_or_else(ApiError::no_such_job, |problem| ApiError::of_job(job.id, problem)));
+            return Err(problem.map_or_else(|| no_such(kind), |problem| ApiError::of_job(job.id, problem)));
         }
     };
     let prefix = match kind {
@@ -155,4 +155,13 @@ pub(super) async fn ended(api: &Api, job: &Job, kind: &str) -> Result<Response, 
     response.headers_mut().insert(header::LOCATION, reply::location(job.id));
     served::tell(api, job, &mut response).await?;
     Ok(response)
+}
+
+/// There is no such job for the caller, in OpenAI's word for jobs of this kind.
+pub(super) fn no_such(kind: &str) -> ApiError {
+    ApiError::no_such(match kind {
+        responses::KIND => "response",
+        Chat::KIND => "chat completion",
+        _ => "call",
+    })
 }

@@ -41,6 +41,8 @@ fn status(error: &ApiError) -> u16 {
     match error.status().as_u16() {
         _ if error.problem().is(ProblemType::NO_UPSTREAM) => 404,
         _ if error.problem().is(ProblemType::UPSTREAM_FAILED) => 502,
+        // What a request names is not there, and not what it was sent to.
+        404 if error.problem().pointer.is_some() => 400,
         422 if error.problem().is(ProblemType::IDEMPOTENCY_KEY_REUSED) => 422,
         422 => 400,
         410 => 404,
@@ -52,13 +54,14 @@ fn status(error: &ApiError) -> u16 {
 
 fn own(error: &ApiError) -> Value {
     let (problem, status) = (error.problem(), status(error));
+    let param = problem.pointer.as_deref().and_then(param);
     let code = match problem.name() {
+        "not-found" if param.as_deref() == Some("previous_response_id") => "previous_response_not_found".to_owned(),
         "no-upstream" => "model_not_found".to_owned(),
         "unauthenticated" => "invalid_api_key".to_owned(),
         "quota-reached" => "rate_limit_exceeded".to_owned(),
         name => name.replace('-', "_"),
     };
-    let param = problem.pointer.as_deref().and_then(param);
     json!({ "message": problem.detail, "type": error_type(status), "param": param, "code": code })
 }
 

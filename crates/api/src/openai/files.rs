@@ -9,9 +9,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
 };
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted, is_hidden};
+use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
 use raincheck_core::{Json, ProblemType, Tenant, Time};
 use raincheck_store::StoreError;
 use serde_json::{Value, json};
@@ -31,7 +31,9 @@ use crate::reply;
 pub(super) const BYTES_MAX: u64 = 512 << 20;
 /// A file's name and purpose, in bytes.
 pub(super) const NAME_MAX: usize = 512;
-pub(super) const PURPOSE_MAX: usize = 64;
+const PURPOSE_MAX: usize = 64;
+/// What OpenAI takes files for.
+const PURPOSES: [&str; 6] = ["assistants", "batch", "evals", "fine-tune", "user_data", "vision"];
 /// Files on a page, unless asked otherwise, and at most.
 const PAGE_MAX: usize = 10_000;
 /// When to come back to a bucket that does not answer.
@@ -47,7 +49,7 @@ pub(crate) async fn upload(
 ) -> Result<Response, ApiError> {
     let blobs = blobs(&api)?;
     let (parts, body) = request.into_parts();
-    let mut form = Multipart::new(&api, &parts.headers, body)?;
+    let mut form = form(&api, &parts.headers, body, "file")?;
     let now = api.engine.clock().now();
     let (mut purpose, mut upload, mut filename) = (None, None, String::new());
     let mut expiry: Option<ExpiresAfter> = None;
@@ -55,15 +57,18 @@ pub(crate) async fn upload(
         match part.name.as_str() {
             "purpose" => purpose = Some(form.text(PURPOSE_MAX).await?),
             "file" if upload.is_none() => {
+                // SDKs tell a file that is none in this way.
+                let mut is_none = part.filename.is_none();
                 filename = part.filename.filter(|name| name.len() <= NAME_MAX).unwrap_or_else(|| "upload".to_owned());
                 let (filename, purpose) = (String::new(), String::new());
                 let (id, tenant) = (FileId::new(now, api.engine.random()), caller.tenant.clone());
                 let wanted = Wanted { id, tenant, filename, purpose, created_at: now };
                 let mut file = blobs.begin(wanted, BYTES_MAX).await.map_err(refused)?;
                 while let Some(piece) = form.piece().await? {
+                    is_none = false;
                     file.write(&piece).await.map_err(refused)?;
                 }
-                upload = Some(file);
+                upload = (!is_none).then_some(file);
             }
             "file" => return Err(invalid("file", "one file at a time")),
             "expires_after[anchor]" => {
@@ -76,15 +81,32 @@ pub(crate) async fn upload(
             other => return Err(invalid(other, "there are the parts purpose, file and expires_after")),
         }
     }
-    let purpose = purpose.filter(|purpose| !purpose.is_empty() && !is_hidden(purpose));
-    let purpose = purpose.ok_or_else(|| invalid("purpose", "say what the file is for in the part purpose"))?;
-    let mut file = upload.ok_or_else(|| invalid("file", "send the file in the part file"))?;
+    let mut file = upload.ok_or_else(|| no_bytes("file"))?;
+    let purpose = purpose.unwrap_or_default();
+    check_purpose(&purpose)?;
     file.describe(filename, purpose);
     if let Some(expiry) = expiry {
         file.expire_at(now.after(expiry.checked("expires_after")?));
     }
     let about = file.finish().await.map_err(refused)?;
     Ok(reply::json(StatusCode::OK, &object(&about)))
+}
+
+/// A body of parts. Whoever sends another has sent none of the bytes that belong into this part.
+pub(super) fn form(api: &Arc<Api>, headers: &HeaderMap, body: Body, part: &str) -> Result<Multipart, ApiError> {
+    Multipart::new(api, headers, body).map_err(|_| no_bytes(part))
+}
+
+pub(super) fn no_bytes(part: &str) -> ApiError {
+    invalid(part, format!("send the bytes in the part {part} of a body of multipart/form-data"))
+}
+
+/// Refuses what OpenAI takes no files for.
+pub(super) fn check_purpose(purpose: &str) -> Result<(), ApiError> {
+    if PURPOSES.contains(&purpose) {
+        return Ok(());
+    }
+    Err(invalid("purpose", format!("say what the file is for: {purpose:?} is none of {}", PURPOSES.join(", "))))
 }
 
 /// `GET /openai/v1/files`.

@@ -11,7 +11,7 @@ use raincheck_engine::Submitted;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::call::ended;
+use super::call::{ended, no_such};
 use super::responses;
 use crate::api::Api;
 use crate::body::JsonBody;
@@ -63,7 +63,7 @@ async fn until_end(api: &Api, job: &Job, tenant: &Tenant) -> Result<Job, ApiErro
     let until = Instant::now() + HELD_MAX;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let now = api.job(job.id, Some(tenant), Some(left)).await?.ok_or_else(ApiError::no_such_job)?;
+        let now = api.job(job.id, Some(tenant), Some(left)).await?.ok_or_else(|| no_such(job.spec.kind.as_str()))?;
         if now.life.state.is_final() {
             return Ok(now);
         }

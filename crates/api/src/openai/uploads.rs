@@ -7,19 +7,18 @@ use std::time::Duration;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted, is_hidden};
+use raincheck_blob::{About, Blobs, FileId, UploadError, Wanted};
 use raincheck_core::{ProblemType, Tenant, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::expiry::ExpiresAfter;
-use super::files::{self, BYTES_MAX, NAME_MAX, PURPOSE_MAX};
+use super::files::{self, BYTES_MAX, NAME_MAX};
 use crate::api::Api;
 use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
 use crate::dialect::invalid;
-use crate::multipart::Multipart;
 use crate::problem::ApiError;
 use crate::reply;
 
@@ -27,7 +26,7 @@ use crate::reply;
 const PENDING_MAX: Duration = Duration::from_secs(3_600);
 /// The largest part, in bytes, as at OpenAI.
 const PART_MAX: u64 = 64 << 20;
-/// What an upload and its parts are for; see [`is_hidden`].
+/// What an upload and its parts are for; see [`About::is_hidden`].
 const UPLOAD: &str = ".upload";
 const PART: &str = ".part";
 /// What the note is for that says which file an upload has become.
@@ -70,9 +69,7 @@ pub(crate) async fn create(
     if intended.filename.is_empty() || intended.filename.len() > NAME_MAX {
         return Err(invalid("filename", format!("a file's name has 1 to {NAME_MAX} bytes")));
     }
-    if intended.purpose.is_empty() || intended.purpose.len() > PURPOSE_MAX || is_hidden(&intended.purpose) {
-        return Err(invalid("purpose", "say in a word what the file is for"));
-    }
+    files::check_purpose(&intended.purpose)?;
     intended.expires_after.as_ref().map(|expiry| expiry.checked("expires_after")).transpose()?;
     let now = api.engine.clock().now();
     let wanted = Wanted {
@@ -102,7 +99,7 @@ pub(crate) async fn add_part(
     let there: u64 = belonging(blobs, &upload, PART).iter().map(|part| part.bytes).sum();
     let room = (2 * intended.bytes).saturating_sub(there);
     let (head, body) = request.into_parts();
-    let mut form = Multipart::new(&api, &head.headers, body)?;
+    let mut form = files::form(&api, &head.headers, body, "data")?;
     let now = api.engine.clock().now();
     if let Some(part) = form.part().await? {
         if part.name != "data" {
@@ -131,7 +128,7 @@ pub(crate) async fn add_part(
         let part = json!({ "id": id, "object": "upload.part", "created_at": seconds(now), "upload_id": upload });
         return Ok(reply::json(StatusCode::OK, &part));
     }
-    Err(invalid("data", "send the bytes in the part data"))
+    Err(files::no_bytes("data"))
 }
 
 /// `POST /openai/v1/uploads/{id}/complete`: makes a file of the parts. Asked again, gives the same file.

@@ -14,12 +14,13 @@ use crate::auth::{Caller, Submit};
 use crate::body::JsonBody;
 use crate::dialect::{self, Base, OurKey, Wish};
 use crate::jobs::{IdempotencyKey, marked};
-use crate::prefer::{self, PREFER, PREFERENCE_APPLIED};
+use crate::prefer::{PREFER, PREFERENCE_APPLIED};
 use crate::problem::ApiError;
 use crate::{reply, webhooks};
 
-/// How long `Prefer: wait` waits if it does not say.
-const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// How long `Prefer: wait=N` may wait, as at Replicate; and without a number it waits as long as it may.
+const WAIT_MIN: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The label by which a prediction's model is shown.
 pub(super) const MODEL: &str = "model";
 /// The longest name of a model, in bytes: that of a label's value.
@@ -117,6 +118,7 @@ async fn predict(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     check(model, &wanted)?;
+    let wait = wait(headers)?.map(|wait| wait.min(api.settings.wait_max));
     let webhook = webhook(api, &wanted, base)?;
     let upstream = api.settings.doors.upstream("replicate", model)?;
     let input =
@@ -125,7 +127,6 @@ async fn predict(
     let wish = Wish { labels, webhook, ..Wish::new(api, DOOR, KIND, input) };
     let submitted = dialect::submit(api, &caller.tenant, wish, key).await?;
     let job = submitted.job();
-    let wait = wait(headers).map(|wait| wait.min(api.settings.wait_max));
     let now = match wait {
         Some(_) => api.job(job.id, Some(&caller.tenant), wait).await?,
         None => None,
@@ -165,11 +166,25 @@ fn check(model: &str, wanted: &Wanted) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How long the client would wait: `Prefer: wait` or `wait=N`.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let bare = || {
-        let mut words = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
-        words.any(|value| value.split([',', ';']).any(|word| word.trim().eq_ignore_ascii_case("wait")))
+/// How long the client would wait: `Prefer: wait`, or `wait=N`. One that cannot be is refused, as at Replicate: who would rather
+/// wait should not find out by being answered at once.
+fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let values = headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
+    let preferences =
+        values.flat_map(|value| value.split([',', ';'])).map(|preference| match preference.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
+            None => (preference.trim(), None),
+        });
+    let wait = preferences.filter(|(name, _)| name.eq_ignore_ascii_case("wait")).map(|(_, seconds)| seconds).next();
+    let seconds = match wait {
+        None => return Ok(None),
+        Some(None) => return Ok(Some(WAIT_MAX)),
+        Some(Some(seconds)) => seconds,
     };
-    prefer::wait(headers).or_else(|| bare().then_some(WAIT_DEFAULT))
+    let wait = seconds.parse().ok().map(Duration::from_secs).filter(|wait| (WAIT_MIN..=WAIT_MAX).contains(wait));
+    let wrong = || {
+        let detail = format!("Prefer should be wait, or wait=1 to wait=60 (seconds); wait={seconds} cannot be");
+        Problem::new(ProblemType::INVALID_REQUEST, detail)
+    };
+    wait.map(Some).ok_or_else(wrong)
 }

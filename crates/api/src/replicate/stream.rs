@@ -8,7 +8,7 @@ use axum::response::Response;
 use raincheck_core::{Event, EventBody, Outcome};
 use serde_json::{Value, json};
 
-use super::{find, prediction};
+use super::{find, no_such_prediction, prediction};
 use crate::api::Api;
 use crate::auth::{Caller, Read};
 use crate::dialect::{self, Line, Teller};
@@ -25,7 +25,7 @@ pub(super) async fn stream(
 ) -> Result<Response, ApiError> {
     let job = find(&api, &id, caller.sees()).await?;
     let seen = last_event_id(&headers)?.unwrap_or(0);
-    let reader = api.engine.follow(job.id, caller.sees(), seen).await?.ok_or_else(ApiError::no_such_job)?;
+    let reader = api.engine.follow(job.id, caller.sees(), seen).await?.ok_or_else(no_such_prediction)?;
     Ok(dialect::stream(&api, reader, Telling { has_output: false }))
 }
 

@@ -112,21 +112,22 @@ fn bucket(section: &mut Section<'_, '_>, is_used: bool) -> BucketConfig {
         };
         text.is_empty() || uri.is_some_and(is_base)
     };
-    let is_bucket = |name: &String| {
+    let is_bucket = |name: &str| {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
-        name.is_empty() || (3..=63).contains(&name.len()) && name.bytes().all(allowed)
+        (3..=63).contains(&name.len()) && name.bytes().all(allowed)
     };
-    let name_must = "a bucket's name has 3 to 63 of a-z 0-9 . -";
     let endpoint_must = "must be an address such as https://s3.example.com, without a path";
-    let bucket = section.get_if("bucket", String::new(), is_bucket, name_must);
+    let bucket: String = section.get("bucket", String::new());
     let region = section.get("region", "us-east-1".to_owned());
     let endpoint = section.get_if("endpoint", String::new(), is_address, endpoint_must);
     let path_style = section.get("path_style", true);
     let prefix = section.get("prefix", String::new());
     let access_key_id = key(section, is_used, ["access_key_id", "access_key_id_env"]);
     let secret_access_key = key(section, is_used, ["secret_access_key", "secret_access_key_env"]);
-    if is_used && bucket.is_empty() {
-        section.wrong("bucket", "store = \"s3\" needs the name of a bucket");
+    match bucket.is_empty() {
+        true if is_used => section.wrong("bucket", "store = \"s3\" needs the name of a bucket"),
+        false if !is_bucket(&bucket) => section.wrong("bucket", "a bucket's name has 3 to 63 of a-z 0-9 . -"),
+        _ => {}
     }
     if is_used && region.is_empty() {
         section.wrong("region", "requests are signed for a region; us-east-1 is taken by most services that have none");

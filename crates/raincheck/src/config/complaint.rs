@@ -81,9 +81,12 @@ impl Line {
         let line = text[begin..].lines().next().unwrap_or("");
         let column = text[begin..start].chars().count() + 1;
         let end = text.floor_char_boundary(span.end.clamp(start, begin + line.len().max(start - begin)));
-        let length = text[start..end].chars().count().max(1);
         let number = text[..begin].matches('\n').count() + 1;
-        Self { path, number, column, text: without_keys(line), length }
+        let shown = without_keys(line);
+        // No longer than what is shown, or the underline would tell how long a key is.
+        let room = shown.trim_end().chars().count().saturating_sub(column - 1);
+        let length = text[start..end].chars().count().min(room).max(1);
+        Self { path, number, column, text: shown, length }
     }
 }
 

@@ -63,6 +63,11 @@ fn demand(inbound: &Inbound) -> Result<(Value, Demand), Refusal> {
     if let Some(id) = files::missing_file(inbound, &body["input"]) {
         return Err(inbound.refuse(&No::invalid(format!("File with id '{id}' not found."))));
     }
+    if let Some(id) = body["previous_response_id"].as_str()
+        && inbound.sim.jobs().get(inbound.dialect, id).is_none()
+    {
+        return Err(inbound.refuse(&No::no_previous(id)));
+    }
     let input_tokens = tokens_read([body.get("input"), body.get("instructions"), body.get("tools")]);
     let output_max = output_max(&body, &["max_output_tokens"]);
     Ok((body, Demand { model, input_tokens, output_max, writes: true }))

@@ -1,4 +1,4 @@
-use raincheck_core::Json;
+use raincheck_core::{Json, Problem, ProblemType};
 
 use super::{KIND, PREFIX, answer, text};
 use crate::api::Api;
@@ -10,15 +10,21 @@ use crate::problem::ApiError;
 pub(super) const PREVIOUS: &str = "previous_response_id";
 
 /// A Response that comes after one of ours comes after what its upstream gave, and is asked of the same upstream. Gives our
-/// own name for the one before. Other names are the upstream's own, of Responses that were passed on.
+/// own name for the one before. Names of other forms are the upstream's own, of Responses that were passed on.
 pub(super) async fn resolve(
     api: &Api,
     caller: &Caller<Submit>,
     fields: &mut Fields,
 ) -> Result<Option<String>, ApiError> {
     let Some(id) = field::<String>(fields, PREVIOUS, "the id of a Response")? else { return Ok(None) };
-    let Some(before) = dialect::find(api, PREFIX, &id, KIND, caller.sees()).await? else { return Ok(None) };
-    let missing = || invalid(PREVIOUS, format!("Previous response with id {id:?} not found."));
+    if dialect::job_of(PREFIX, &id).is_none() {
+        return Ok(None);
+    }
+    let missing = || {
+        let problem = Problem::new(ProblemType::NOT_FOUND, format!("Previous response with id '{id}' not found."));
+        ApiError::from(problem.at(format!("/{PREVIOUS}")))
+    };
+    let before = dialect::find(api, PREFIX, &id, KIND, caller.sees()).await?.ok_or_else(missing)?;
     let Some(result) = before.outcome.as_ref().and_then(answer) else {
         return Err(invalid(PREVIOUS, format!("the response {id:?} has not completed; wait for its end first")));
     };
