@@ -9,7 +9,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CON
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use raincheck_blob::{About, FileId};
+use raincheck_blob::{About, FileId, UploadError};
 use raincheck_core::{Picture, ProblemType, Tenant};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
@@ -17,6 +17,7 @@ use tokio_util::io::ReaderStream;
 use crate::api::Api;
 use crate::auth::{Caller, Read};
 use crate::links::BadLink;
+use crate::openai;
 use crate::path::FilePath;
 use crate::problem::ApiError;
 use crate::query::{Query, malformed};
@@ -105,6 +106,7 @@ async fn told(api: &Api, file: &About) -> Result<Response, ApiError> {
     let blobs = api.settings.doors.files.as_ref().ok_or_else(no_such_file)?;
     let unread = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => no_such_file(),
+        io::ErrorKind::NotConnected => openai::refused(UploadError::Io(error)),
         _ => {
             tracing::error!(%error, file = %file.id, "a file cannot be read");
             ApiError::new(ProblemType::INTERNAL, "the file cannot be read; the server's log says more")

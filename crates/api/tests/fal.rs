@@ -103,6 +103,54 @@ async fn a_held_status_is_answered_once_it_changes() {
     assert!(begun.elapsed() >= Duration::from_millis(300), "it was not held");
 }
 
+/// A status that is asked for as FAL's Python client does, 100 ms after each answer, takes no request for each line of a log.
+#[tokio::test(start_paused = true)]
+async fn what_always_has_news_is_not_asked_for_ten_times_a_second() {
+    let server = Server::in_time().await;
+    let request = submit(&server, "talkative").await;
+    let url = format!("{}?logs=true", path(&request, "status_url"));
+    let mut told = Vec::new();
+    let ended = loop {
+        let status = server.get(&url).await.json();
+        if status["status"] == "COMPLETED" {
+            break status;
+        }
+        told.push(status["status"].clone());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let job = server.engine.get(job(&request).parse().unwrap(), None).await.unwrap().unwrap();
+    let late = server.engine.clock().now().since(job.life.finished_at.unwrap());
+    assert!(late <= Duration::from_millis(100), "its end was told {late:?} late");
+    assert!((5..15).contains(&told.len()), "asked {} times", told.len());
+    assert_eq!(told.last(), Some(&json!("IN_PROGRESS")));
+    let lines: Vec<&str> =
+        ended["logs"].as_array().unwrap().iter().map(|log| log["message"].as_str().unwrap()).collect();
+    // Not every line is recorded, but the last is.
+    assert!(lines.len() >= 20 && lines.contains(&"line 39"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_found_under_its_own_app_alone() {
+    let server = Server::dialects().await;
+    let request = submit(&server, "wait").await;
+    let id = request["request_id"].as_str().unwrap();
+    for app in ["other/app", "fal-ai/other", "fal-ai/other/dev"] {
+        for (method, what) in
+            [(Method::GET, "/status"), (Method::GET, "/status/stream"), (Method::GET, ""), (Method::PUT, "/cancel")]
+        {
+            let none = server.call(method, &format!("/fal/{app}/requests/{id}{what}"), &[], "").await;
+            assert_eq!(
+                (none.status, &none.json()["error_type"]),
+                (StatusCode::NOT_FOUND, &json!("not_found")),
+                "{app}"
+            );
+        }
+    }
+    // By its whole endpoint it is found, too.
+    let whole = server.get(&format!("/fal/fal-ai/flux/dev/requests/{id}/status")).await;
+    assert_eq!(whole.status, StatusCode::ACCEPTED);
+}
+
 #[tokio::test]
 async fn what_fails_is_completed_with_an_error() {
     let server = Server::dialects().await;

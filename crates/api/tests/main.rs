@@ -5,6 +5,7 @@ mod anthropic_batches;
 mod auth;
 mod batch;
 mod conversations;
+mod dialects;
 mod documented;
 mod events;
 mod fal;

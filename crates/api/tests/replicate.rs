@@ -86,6 +86,26 @@ async fn who_waits_is_given_the_end_or_told_that_it_is_starting() {
 }
 
 #[tokio::test]
+async fn a_wait_that_cannot_be_is_refused_before_a_prediction_exists() {
+    let server = Server::dialects().await;
+    let body = json!({ "version": "owner/name:abc", "input": { "prompt": "a fox" } }).to_string();
+    for wrong in ["wait=abc", "wait=0", "wait=61", "wait=-1", "wait=", "respond-async, wait=1.5"] {
+        let reply = server.call(Method::POST, PREDICTIONS, &[("prefer", wrong)], &body).await;
+        let told = reply.json();
+        assert_eq!((reply.status.as_u16(), &told["status"]), (422, &json!(422)), "{wrong}");
+        assert!(told["title"].is_string() && told["detail"].as_str().unwrap().contains("wait=1 to wait=60"), "{told}");
+    }
+    assert_eq!(server.get(PREDICTIONS).await.json()["results"], json!([]));
+    for (good, applied) in
+        [("wait", "wait=60"), ("wait=1", "wait=1"), ("Wait=\"60\"", "wait=60"), ("a=b, wait=7", "wait=7")]
+    {
+        let done = create(&server, "a fox", &[("prefer", good)]).await;
+        assert_eq!(done.header("preference-applied"), Some(applied), "{good}");
+    }
+    assert_eq!(create(&server, "a fox", &[("prefer", "respond-async")]).await.header("preference-applied"), None);
+}
+
+#[tokio::test]
 async fn failed_and_cancelled_are_told_apart_and_stay() {
     let server = Server::dialects().await;
     let failed = create(&server, "refused", &[("prefer", "wait")]).await.json();

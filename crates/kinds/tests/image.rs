@@ -214,6 +214,14 @@ async fn what_no_upstream_takes_is_refused_before_a_job_exists() {
         let problem = submit(&place.engine, "image.generate", input.clone()).await.unwrap_err();
         assert_eq!(problem.pointer.as_deref(), Some(pointer), "{input}: {problem:?}");
     }
+    // With what there is, of the protocol that came nearest.
+    for (input, told) in [
+        (json!({"model": "nothing"}), format!("there are: {FLUX} (fal)")),
+        (json!({"model": "nothing", "upstream": "replicate"}), "it takes owner/model".to_owned()),
+    ] {
+        let problem = submit(&place.engine, "image.generate", input).await.unwrap_err();
+        assert!(problem.detail.ends_with(&told), "{problem:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -208,7 +208,8 @@ fn each_model_of_the_doors_reaches_the_upstream_that_takes_it() {
     assert_eq!((replicate("acme/a").status, executions()), (201, [2, 2]));
     for refused in [fal("acme/c"), replicate("acme/c")] {
         let detail = refused.json()["detail"].as_str().expect("a detail").to_owned();
-        assert!(refused.status == 422 && detail.contains("takes the model \"acme/c\""), "{refused:?}");
+        assert!(refused.status == 422 && detail.contains("takes the model \"acme/c\"; there are: "), "{refused:?}");
+        assert!(detail.contains("acme/a (fal-a), acme/b (fal-b)") || detail.contains("acme/a (rep-a), acme/b (rep-b)"));
     }
 }
 

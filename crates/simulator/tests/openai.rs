@@ -94,6 +94,22 @@ async fn a_background_response_can_be_cancelled_once_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_response_comes_after_one_that_was_given_out() {
+    let sim = simulator(QUICK).await;
+    let after = |id: &Value| ask(&json!({"previous_response_id": id}));
+    let first = post(sim.address(), RESPONSES, &ask(&json!({}))).await.json();
+    let second = post(sim.address(), RESPONSES, &after(&first["id"])).await;
+    assert_eq!((second.status, &second.json()["previous_response_id"]), (200, &first["id"]));
+    let unstored = post(sim.address(), RESPONSES, &ask(&json!({"store": false}))).await.json();
+    for id in [&json!("resp_1"), &unstored["id"]] {
+        let none = post(sim.address(), RESPONSES, &after(id)).await;
+        let error = none.json()["error"].clone();
+        assert_eq!((none.status, &error["param"]), (400, &json!("previous_response_id")), "{error}");
+        assert_eq!(error["code"], "previous_response_not_found");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_of_chat_adds_up_and_tells_its_usage_where_asked() {
     let sim = simulator(QUICK).await;
     let ask = |extra: &Value| {

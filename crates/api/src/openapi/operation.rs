@@ -55,21 +55,25 @@ impl Operation {
     /// It is about the thing that this part of the path names.
     pub(super) fn of(self, name: &'static str, pattern: &str, description: &str) -> Self {
         let schema = json!({ "type": "string", "pattern": pattern });
-        self.parameter("path", name, schema, description).problems(&[ProblemType::NOT_FOUND])
+        self.parameter("path", true, name, schema, description).problems(&[ProblemType::NOT_FOUND])
     }
 
     /// It looks at this part of the query.
     pub(super) fn query(self, name: &str, schema: Value, description: &str) -> Self {
-        self.parameter("query", name, schema, description)
+        self.parameter("query", false, name, schema, description)
+    }
+
+    /// It does nothing without this part of the query.
+    pub(super) fn needed_query(self, name: &str, schema: Value, description: &str) -> Self {
+        self.parameter("query", true, name, schema, description)
     }
 
     /// It looks at this header.
     pub(super) fn header(self, name: &str, schema: Value, description: &str) -> Self {
-        self.parameter("header", name, schema, description)
+        self.parameter("header", false, name, schema, description)
     }
 
-    fn parameter(mut self, place: &str, name: &str, schema: Value, description: &str) -> Self {
-        let required = place == "path";
+    fn parameter(mut self, place: &str, required: bool, name: &str, schema: Value, description: &str) -> Self {
         let mut parameter = json!({ "name": name, "in": place, "required": required, "description": description });
         parameter["schema"] = schema;
         self.parameters.push(parameter);

@@ -188,14 +188,21 @@ fn files() -> Vec<Operation> {
             "application/octet-stream": {},
         },
     });
-    let of_file = |operation: Operation| operation.of("id", FILE_ID, "The file.").answer_with(200, content.clone());
+    let of_file = |operation: Operation| {
+        let operation = operation.of("id", FILE_ID, "The file.").answer_with(200, content.clone());
+        operation.problems(&[ProblemType::FILES_UNREACHABLE])
+    };
     let read = |path, id, summary| Operation::new("get", path, id, summary);
     vec![
-        of_file(read("/v1/files/{id}/content", "getContent", "A file of your tenant").scope(Scope::Read)),
+        of_file(read("/v1/files/{id}/content", "getFileContent", "A file of your tenant").scope(Scope::Read)),
         of_file(read("/files/{id}", "getLinkedFile", "A file by a signed link, without a key"))
-            .query("tenant", json!({ "type": "string", "pattern": NAME }), "Whose it is.")
-            .query("expires", json!({ "type": "integer" }), "Until when the link is good, in seconds since 1970.")
-            .query("signature", json!({ "type": "string" }), "What the server signed the link with."),
+            .needed_query("tenant", json!({ "type": "string", "pattern": NAME }), "Whose it is.")
+            .needed_query(
+                "expires",
+                json!({ "type": "integer" }),
+                "Until when the link is good, in seconds since 1970.",
+            )
+            .needed_query("signature", json!({ "type": "string" }), "What the server signed the link with."),
     ]
 }
 

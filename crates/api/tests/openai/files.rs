@@ -139,10 +139,37 @@ async fn half_a_form_leaves_nothing() {
         assert_eq!(reply.status.as_u16(), status, "{body:?}: {}", reply.text());
         assert!(reply.json()["error"]["message"].is_string());
     }
-    let other = server.call(Method::POST, FILES, &[("content-type", "application/json")], "{}").await;
-    assert_eq!(other.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    // What SDKs, and curl without -F, send where there is no file.
+    let purpose = whole.split("--X\r\nContent-Disposition: form-data; name=\"file\"").next().unwrap();
+    for (content_type, body) in [
+        ("application/json", "{}"),
+        ("application/x-www-form-urlencoded", "purpose=batch"),
+        (FORM.1, "--X--\r\n"),
+        (FORM.1, &format!("{purpose}--X--\r\n")),
+        (FORM.1, &form("batch", "").replace("; filename=\"in.jsonl\"", "")),
+    ] {
+        let none = server.call(Method::POST, FILES, &[("content-type", content_type)], body).await;
+        assert_eq!((none.status, &none.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("file")), "{body}");
+    }
     assert_eq!(std::fs::read_dir(directory.path().join("uploads/.new")).unwrap().count(), 0);
     assert_eq!(server.get(FILES).await.json()["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_file_is_for_what_openai_takes_files_for() {
+    let (server, directory) = server(true).await;
+    for purpose in ["assistants", "batch", "evals", "fine-tune", "user_data", "vision"] {
+        let reply = server.call(Method::POST, FILES, &[FORM], &form(purpose, "x")).await;
+        assert_eq!((reply.status, &reply.json()["purpose"]), (StatusCode::OK, &json!(purpose)));
+    }
+    for purpose in ["", ".upload", "fun", "Batch"] {
+        let reply = server.call(Method::POST, FILES, &[FORM], &form(purpose, "x")).await;
+        let error = reply.json()["error"].clone();
+        assert_eq!((reply.status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("purpose")), "{purpose}");
+        let told = error["message"].as_str().unwrap();
+        assert!(told.contains("assistants, batch, evals, fine-tune, user_data, vision"), "{told}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path().join("uploads/.new")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -182,6 +182,17 @@ async fn a_call_that_is_passed_on_comes_after_a_response_that_was_made_here() {
         let theirs = after("resp_0123456789abcdef0123456789abcdef").to_string();
         server.post(path, &theirs).await;
         assert_eq!(upstream.last(), (None, theirs));
+        // One of ours that is not there is none of the upstream's either.
+        let calls = upstream.calls.load(Ordering::SeqCst);
+        let gone = server.post(path, &after("resp_019a8e7c12347abc8def0123456789ab").to_string()).await;
+        let told = json!({
+            "message": "Previous response with id 'resp_019a8e7c12347abc8def0123456789ab' not found.",
+            "type": "invalid_request_error",
+            "param": "previous_response_id",
+            "code": "previous_response_not_found",
+        });
+        assert_eq!((gone.status, &gone.json()["error"]), (StatusCode::BAD_REQUEST, &told));
+        assert_eq!(upstream.calls.load(Ordering::SeqCst), calls);
     }
     let running = create(&server, "wait").await;
     let reply = server.post("/openai/v1/responses", &after(running["id"].as_str().unwrap()).to_string()).await;

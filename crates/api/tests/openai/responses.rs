@@ -218,6 +218,28 @@ async fn a_response_comes_after_what_the_upstream_calls_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_response_comes_after_none_of_another_tenants() {
+    let server = Server::dialects_with(ApiSettings::default()).await;
+    let scopes = [Scope::Submit, Scope::Read];
+    let (own, other) = (server.key("voice", &scopes, None).await, server.key("other", &scopes, None).await);
+    let send = async |key: &str, body: Value| {
+        let headers = [("authorization", key), ("prefer", "respond-async, wait=10")];
+        call(&server, Method::POST, RESPONSES, &headers, &body).await
+    };
+    let first = send(&own, json!({ "model": "m", "input": "hello" })).await.json();
+    for background in [true, false] {
+        let after =
+            json!({ "model": "m", "input": "x", "background": background, "previous_response_id": first["id"] });
+        assert!(send(&own, after.clone()).await.status.is_success());
+        let refused = send(&other, after).await;
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["code"]),
+            (StatusCode::BAD_REQUEST, &json!("previous_response_not_found"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_else_clients_say_is_taken() {
     let server = Server::dialects().await;
     let body = json!({

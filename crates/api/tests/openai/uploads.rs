@@ -91,6 +91,10 @@ async fn parts_that_are_not_what_was_intended_are_no_file() {
     for (bytes, status) in [("defghi", 200), ("0123", 413), ("012", 200), ("0", 413)] {
         assert_eq!(add(&server, &id, bytes).await.status.as_u16(), status, "{bytes}");
     }
+    for headers in [FORM, ("content-type", "application/json")] {
+        let none = server.call(Method::POST, &format!("{UPLOADS}/{other}/parts"), &[headers], "--X--\r\n").await;
+        assert_eq!((none.status, &none.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("data")));
+    }
     let with_sum = json!({ "part_ids": [theirs], "md5": "900150983cd24fb0d6963f7d28e17f72" });
     let reply = server.post(&format!("{UPLOADS}/{other}/complete"), &with_sum.to_string()).await;
     assert_eq!((reply.status, &reply.json()["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("md5")));
@@ -99,6 +103,7 @@ async fn parts_that_are_not_what_was_intended_are_no_file() {
         ("bytes", json!(600 << 20)),
         ("filename", json!("")),
         ("purpose", json!(".upload")),
+        ("purpose", json!("fun")),
         ("expires_after", json!({ "anchor": "created_at", "seconds": 1 })),
     ] {
         let mut body = intended(1);

@@ -34,6 +34,12 @@ impl Handler for Image {
                 () = self.0.notified() => {}
                 _ = context.cancelled() => return Err(Failure::cancelled()),
             },
+            "talkative" => {
+                for number in 0..40 {
+                    context.progress(Progress::counted(number, 40, format!("line {number}")));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
             "refused" => {
                 let error =
                     json!({ "detail": [{ "loc": ["body", "prompt"], "msg": "too rude", "type": "value_error" }] });
