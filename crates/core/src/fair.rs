@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use crate::{JobKey, Priority, Tenant};
 
-/// Of this many jobs taken from a queue, one is taken from a lower priority than the highest that waits; the lower ones
-/// take turns. So a flood of urgent jobs slows the others down, but never stops them.
+/// Of this many jobs of a kind that are taken, one is taken from a lower priority than the highest that waits; the lower ones
+/// take turns. So a flood of urgent jobs slows the others down, but never stops them: the first job of each priority is taken
+/// within so many takes, times the number of lower priorities that wait.
 pub const LOWER_PRIORITY_SHARE: u32 = 16;
 
 /// What a job is expected to cost until its tenant's jobs have shown what they cost.
@@ -12,16 +13,47 @@ const COST_DEFAULT_MS: u64 = 1_000;
 /// No job counts for more than this, so that one long job does not shut its tenant out for hours.
 const COST_MAX_MS: u64 = 3_600_000;
 
-/// Jobs of one kind waiting in one queue, and who is next: strict priorities with a minimum share for the lower ones, and
-/// inside a priority deficit round robin (Shreedhar and Varghese, 1995) over the tenants, where a job's cost is the time
-/// that the tenant's jobs have been taking. Inside a tenant: in order of acceptance.
+/// Which priority is served next: the highest at which something waits, with a minimum share for the lower ones.
 #[derive(Debug, Default)]
-pub struct FairQueue {
-    levels: [Level; Priority::COUNT],
+pub(crate) struct Turns {
     /// Counts takes since a lower priority had its turn.
     since_lower: u32,
     /// The last lower priority that had its turn.
     lower: usize,
+}
+
+impl Turns {
+    /// The priority whose turn it is, if something waits at any. The caller takes a job of it.
+    pub(crate) fn next(&mut self, waits: impl Fn(Priority) -> bool) -> Option<Priority> {
+        let waits = |level: &usize| priority(*level).is_some_and(&waits);
+        let highest = (0..Priority::COUNT).find(waits)?;
+        let lower =
+            (self.lower + 1..Priority::COUNT).chain(highest + 1..=self.lower).filter(|l| *l > highest).find(waits);
+        self.since_lower += 1;
+        match lower {
+            Some(lower) if self.since_lower >= LOWER_PRIORITY_SHARE => {
+                self.since_lower = 0;
+                self.lower = lower;
+                priority(lower)
+            }
+            Some(_) => priority(highest),
+            None => {
+                self.since_lower = 0;
+                priority(highest)
+            }
+        }
+    }
+}
+
+fn priority(level: usize) -> Option<Priority> {
+    Priority::new(u8::try_from(level).ok()?).ok()
+}
+
+/// Jobs of one kind waiting in one queue for the same upstream, and who is next of each priority: deficit round robin (Shreedhar and Varghese, 1995) over the tenants, where a job's cost is the time
+/// that the tenant's jobs have been taking. Inside a tenant: in order of acceptance.
+#[derive(Debug, Default)]
+pub struct FairQueue {
+    levels: [Level; Priority::COUNT],
     len: usize,
 }
 
@@ -88,13 +120,17 @@ impl FairQueue {
         true
     }
 
-    /// Takes the job that is next.
-    pub fn take(&mut self) -> Option<(Priority, Tenant, JobKey)> {
-        let level = self.next_level()?;
-        let (tenant, job) = self.levels[level].take()?;
+    /// Takes the job that is next of a priority.
+    pub fn take(&mut self, priority: Priority) -> Option<(Tenant, JobKey)> {
+        let taken = self.levels[usize::from(priority.number())].take()?;
         self.len -= 1;
-        let priority = Priority::new(u8::try_from(level).ok()?).ok()?;
-        Some((priority, tenant, job))
+        Some(taken)
+    }
+
+    /// Whether a job of a priority waits.
+    #[must_use]
+    pub fn waits(&self, priority: Priority) -> bool {
+        !self.levels[usize::from(priority.number())].lanes.is_empty()
     }
 
     /// Learns what a job of this tenant took.
@@ -115,26 +151,6 @@ impl FairQueue {
         let above: usize =
             self.levels[..level].iter().flat_map(|level| level.lanes.values()).map(|l| l.jobs.len()).sum();
         Some(rank + in_turn + above)
-    }
-
-    fn next_level(&mut self) -> Option<usize> {
-        let waits = |level: &usize| !self.levels[*level].lanes.is_empty();
-        let highest = (0..Priority::COUNT).find(waits)?;
-        let lower =
-            (self.lower + 1..Priority::COUNT).chain(highest + 1..=self.lower).filter(|l| *l > highest).find(waits);
-        self.since_lower += 1;
-        match lower {
-            Some(lower) if self.since_lower >= LOWER_PRIORITY_SHARE => {
-                self.since_lower = 0;
-                self.lower = lower;
-                Some(lower)
-            }
-            Some(_) => Some(highest),
-            None => {
-                self.since_lower = 0;
-                Some(highest)
-            }
-        }
     }
 }
 
@@ -192,7 +208,7 @@ mod tests {
         }
         queue.push(priority(5), &tenant("quiet"), keys[1_000]);
         assert!(queue.ahead(priority(5), &tenant("quiet"), keys[1_000]).unwrap() <= 1);
-        let turn = std::iter::from_fn(|| queue.take()).position(|(_, who, _)| who == tenant("quiet")).unwrap();
+        let turn = std::iter::from_fn(|| queue.take(priority(5))).position(|(who, _)| who == tenant("quiet")).unwrap();
         assert!(turn <= 1, "served at turn {turn}");
     }
 
@@ -208,7 +224,7 @@ mod tests {
             queue.observe(priority(5), &tenant("short"), Duration::from_secs(1));
         }
         let mut served = BTreeMap::<Tenant, usize>::new();
-        for (_, tenant, _) in std::iter::from_fn(|| queue.take()).take(550) {
+        for (tenant, _) in std::iter::from_fn(|| queue.take(priority(5))).take(550) {
             *served.entry(tenant).or_default() += 1;
         }
         assert!((45..=55).contains(&served[&tenant("long")]), "{served:?}");
@@ -216,17 +232,23 @@ mod tests {
 
     #[test]
     fn lower_priorities_get_their_stated_share() {
-        let mut queue = FairQueue::default();
-        for key in keys(3_000).chunks(3) {
-            queue.push(priority(0), &tenant("a"), key[0]);
-            queue.push(priority(5), &tenant("a"), key[1]);
-            queue.push(priority(9), &tenant("a"), key[2]);
-        }
+        let mut turns = Turns::default();
         let mut served = BTreeMap::<u8, u32>::new();
-        for (priority, _, _) in std::iter::from_fn(|| queue.take()).take(320) {
-            *served.entry(priority.number()).or_default() += 1;
+        for _ in 0..320 {
+            let next = turns.next(|priority| [0, 5, 9].contains(&priority.number())).unwrap();
+            *served.entry(next.number()).or_default() += 1;
         }
         assert_eq!(served, BTreeMap::from([(0, 300), (5, 10), (9, 10)]));
+        assert_eq!(turns.next(|_| false), None);
+    }
+
+    #[test]
+    fn whoever_comes_first_among_lower_ones_is_next_or_the_one_after() {
+        let mut turns = Turns::default();
+        for _ in 0..100 {
+            assert_eq!(turns.next(|priority| priority.number() == 9), Some(priority(9)));
+        }
+        assert_eq!(turns.next(|priority| [0, 9].contains(&priority.number())), Some(priority(0)));
     }
 
     #[test]
@@ -240,7 +262,7 @@ mod tests {
         assert_eq!(queue.ahead(Priority::default(), &Tenant::default(), keys[2]), Some(2));
         assert!(queue.remove(Priority::default(), &Tenant::default(), keys[1]));
         assert!(!queue.remove(Priority::default(), &Tenant::default(), keys[1]));
-        let order: Vec<JobKey> = std::iter::from_fn(|| queue.take()).map(|(_, _, key)| key).collect();
+        let order: Vec<JobKey> = std::iter::from_fn(|| queue.take(Priority::default())).map(|(_, key)| key).collect();
         assert_eq!(order, [keys[0], keys[2]]);
         assert!(queue.is_empty());
     }

@@ -1,9 +1,11 @@
 mod chains;
+mod queues;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::chains::{Chains, Link, Stands};
+use self::queues::{Queues, Siding};
 use crate::{ConcurrencyKey, FairQueue, JobKey, Kind, Lane, Priority, QueueName, Spec, Tenant, Time};
 
 /// Where a job waits: everything that decides when it is next.
@@ -15,7 +17,7 @@ pub struct Line {
     pub kind: Kind,
     /// The upstream that it needs.
     pub lane: Option<Lane>,
-    /// Its priority within the queue.
+    /// Its priority among those of its kind.
     pub priority: Priority,
     /// Whose it is.
     pub tenant: Tenant,
@@ -106,16 +108,6 @@ pub struct ReadySet {
     len: usize,
 }
 
-/// The jobs of a queue that need the same upstream wait together.
-type Siding = (QueueName, Option<Lane>);
-
-#[derive(Debug, Default)]
-struct Queues {
-    queues: BTreeMap<Siding, FairQueue>,
-    /// Which was served last, so that they take turns.
-    last: Option<Siding>,
-}
-
 impl ReadySet {
     /// How many jobs wait, ready or not.
     #[must_use]
@@ -137,9 +129,7 @@ impl ReadySet {
 
     /// How many ready jobs wait in each queue, by kind.
     pub fn depths(&self) -> impl Iterator<Item = (&QueueName, &Kind, usize)> {
-        self.kinds
-            .iter()
-            .flat_map(|(kind, of_kind)| of_kind.queues.iter().map(move |((name, _), queue)| (name, kind, queue.len())))
+        self.kinds.iter().flat_map(|(kind, of_kind)| of_kind.depths().map(move |(name, depth)| (name, kind, depth)))
     }
 
     /// Adds a job that may run at `run_at`. One with a concurrency key waits for its turn as well: until those with the same
@@ -205,28 +195,14 @@ impl ReadySet {
         None
     }
 
-    /// Takes the job of this kind that is next, over all queues that are not paused and all lanes that are open.
+    /// Takes the job of this kind that is next, over all queues that are not paused and all lanes that are open: by priority,
+    /// and where that is the same queues and lanes take turns.
     pub fn take(&mut self, kind: &Kind, openings: &mut Openings) -> Option<(JobKey, Line)> {
         let of_kind = self.kinds.get_mut(kind)?;
         let left = |lane: &Lane| self.left.get(lane).copied().unwrap_or(usize::MAX).min(openings.of(lane));
-        let open = |((name, lane), queue): &(&Siding, &mut FairQueue)| {
-            !queue.is_empty() && !self.paused.contains(name) && lane.as_ref().is_none_or(|lane| left(lane) > 0)
-        };
-        let after = of_kind.last.take();
-        let later = |siding: &Siding| after.as_ref().is_none_or(|last| siding > last);
-        let mut first = None;
-        let mut next = None;
-        for (siding, queue) in of_kind.queues.iter_mut().filter(open) {
-            if later(siding) {
-                next = Some((siding, queue));
-                break;
-            }
-            first.get_or_insert((siding, queue));
-        }
-        let (siding, queue) = next.or(first)?;
-        let (priority, tenant, job) = queue.take()?;
-        let (queue, lane) = siding.clone();
-        of_kind.last = Some((queue.clone(), lane.clone()));
+        let open =
+            |(name, lane): &Siding| !self.paused.contains(name) && lane.as_ref().is_none_or(|lane| left(lane) > 0);
+        let ((queue, lane), priority, tenant, job) = of_kind.take(open)?;
         if let Some(lane) = &lane {
             let left = left(lane).saturating_sub(1);
             openings.limit(lane, left);
@@ -241,8 +217,8 @@ impl ReadySet {
 
     /// Learns what a job of this line took.
     pub fn observe(&mut self, line: &Line, took: Duration) {
-        if let Some(queue) = self.queue(line) {
-            queue.observe(line.priority, &line.tenant, took);
+        if let Some(of_kind) = self.kinds.get_mut(&line.kind) {
+            of_kind.observe(&siding(line), line.priority, &line.tenant, took);
         }
     }
 
@@ -251,14 +227,14 @@ impl ReadySet {
     #[must_use]
     pub fn place(&self, job: JobKey, line: &Line) -> Option<Place> {
         let Some((behind, first)) = self.chains.before(job, line) else {
-            let queue = self.kinds.get(&line.kind)?.queues.get(&siding(line))?;
+            let queue = self.kinds.get(&line.kind)?.queue(&siding(line))?;
             let ahead = queue.ahead(line.priority, &line.tenant, job)?;
             return Some(Place { ahead, waiting: queue.len(), behind: 0 });
         };
-        let of_first = self.kinds.get(&first.line.kind).and_then(|of_kind| of_kind.queues.get(&siding(&first.line)));
+        let of_first = self.kinds.get(&first.line.kind).and_then(|of_kind| of_kind.queue(&siding(&first.line)));
         let before = of_first.and_then(|queue| queue.ahead(first.line.priority, &first.line.tenant, first.job));
         let ahead = before.unwrap_or(0) + behind;
-        let queue = self.kinds.get(&line.kind).and_then(|of_kind| of_kind.queues.get(&siding(line)));
+        let queue = self.kinds.get(&line.kind).and_then(|of_kind| of_kind.queue(&siding(line)));
         Some(Place { ahead, waiting: queue.map_or(0, FairQueue::len).max(ahead + 1), behind })
     }
 
@@ -304,12 +280,8 @@ impl ReadySet {
         if line.concurrency_key.is_some() {
             self.chains.unstand(job);
         }
-        let queue = self.queue(line);
-        timed || queue.is_some_and(|queue| queue.remove(line.priority, &line.tenant, job))
-    }
-
-    fn queue(&mut self, line: &Line) -> Option<&mut FairQueue> {
-        self.kinds.get_mut(&line.kind)?.queues.get_mut(&siding(line))
+        let of_kind = self.kinds.get_mut(&line.kind);
+        timed || of_kind.is_some_and(|of_kind| of_kind.remove(&siding(line), line.priority, &line.tenant, job))
     }
 
     fn push_ready(&mut self, job: JobKey, line: &Line) {
@@ -317,8 +289,7 @@ impl ReadySet {
             self.kinds.insert(line.kind.clone(), Queues::default());
         }
         let of_kind = self.kinds.get_mut(&line.kind).expect("the kind was just made");
-        let queue = of_kind.queues.entry(siding(line)).or_default();
-        queue.push(line.priority, &line.tenant, job);
+        of_kind.push(siding(line), line.priority, &line.tenant, job);
         self.chains.stand(job, line);
     }
 
@@ -387,6 +358,23 @@ mod tests {
         ready.set_paused(&"c".parse().unwrap(), false);
         let next = ready.take(&kind, &mut Openings::default());
         assert_eq!(next.map(|(_, line)| line.queue.to_string()), Some("c".into()));
+    }
+
+    #[test]
+    fn urgency_counts_across_queues_and_lanes_and_those_that_are_as_urgent_take_turns() {
+        let mut ready = ReadySet::default();
+        let mut minter = Minter::after(None);
+        let lines =
+            [("a", None, 2), ("a", Some("up"), 1), ("b", None, 2), ("c", Some("up"), 0), ("d", Some("shut"), 0)];
+        for (queue, lane, priority) in lines.iter().chain(&lines) {
+            let (lane, priority) = (lane.map(|lane: &str| lane.parse().unwrap()), Priority::new(*priority).unwrap());
+            ready.insert(minter.mint(at(0), 0).key(), &Line { lane, priority, ..line(queue) }, at(0), at(0));
+        }
+        let mut openings = Openings { known: [("shut".parse().unwrap(), 0)].into(), other: 9 };
+        let kind = line("a").kind;
+        let mut take = || ready.take(&kind, &mut openings).map(|(_, line)| format!("{} {}", line.queue, line.priority));
+        let order: Vec<String> = std::iter::from_fn(&mut take).collect();
+        assert_eq!(order, ["c P0", "c P0", "a P1", "a P1", "a P2", "b P2", "a P2", "b P2"]);
     }
 
     #[test]

@@ -178,6 +178,10 @@ impl FieldType {
             if fits { Ok(()) } else { Err(format!("it should be from {min} to {max}")) }
         };
         match (self, value) {
+            // Where there has to be something, blanks are nothing.
+            (Self::String(1.., _), Value::String(text)) if !text.is_empty() && text.trim().is_empty() => {
+                Err("it should not be blank".to_owned())
+            }
             (Self::String(min, max), Value::String(text)) => size(text.chars().count(), (min, max), "characters"),
             (Self::List(min, max), Value::Array(items)) => size(items.len(), (min, max), "items"),
             (Self::Integer(min, max), Value::Number(number)) if number.is_i64() || number.is_u64() => {

@@ -42,6 +42,8 @@ pub enum Template {
 pub struct Formula {
     source: String,
     expression: Expression<'static, 'static>,
+    /// The same without slices: minijinja does not tell what names stand before one.
+    unsliced: Option<Expression<'static, 'static>>,
 }
 
 /// A part of a text.
@@ -69,10 +71,14 @@ impl Formula {
     /// # Errors
     /// Why it is none.
     pub fn read(source: &str) -> Result<Self, String> {
-        let expression = ENVIRONMENT.compile_expression_owned(source.to_owned());
-        let expression = expression.map_err(|error| error.detail().unwrap_or("it is no expression").to_owned())?;
+        let read = |source: String| {
+            let expression = ENVIRONMENT.compile_expression_owned(source);
+            expression.map_err(|error| error.detail().unwrap_or("it is no expression").to_owned())
+        };
+        let expression = read(source.to_owned())?;
         words::check(&ENVIRONMENT, source)?;
-        Ok(Self { source: source.trim().to_owned(), expression })
+        let unsliced = Some(words::without_slices(source)).filter(|unsliced| unsliced != source);
+        Ok(Self { source: source.trim().to_owned(), expression, unsliced: unsliced.map(read).transpose()? })
     }
 
     /// As it was written.
@@ -84,7 +90,8 @@ impl Formula {
     /// What it refers to: names joined by dots.
     #[must_use]
     pub fn references(&self) -> BTreeSet<String> {
-        self.expression.undeclared_variables(true).into_iter().collect()
+        let all = [Some(&self.expression), self.unsliced.as_ref()];
+        all.into_iter().flatten().flat_map(|expression| expression.undeclared_variables(true)).collect()
     }
 
     /// Its value.

@@ -93,3 +93,40 @@ fn tokens(source: &str) -> Vec<String> {
     tokens.extend(Some(name).filter(|name| !name.is_empty()));
     tokens
 }
+
+/// An expression without its slices, such as `[:10]`.
+pub(crate) fn without_slices(source: &str) -> String {
+    let (mut rest, mut open, mut quote, mut escaped) = (String::new(), Vec::new(), None, false);
+    for letter in source.chars() {
+        rest.push(letter);
+        if let Some(quoted) = quote {
+            quote = Some(quoted).filter(|quoted| escaped || letter != *quoted);
+            escaped = letter == '\\' && !escaped;
+            continue;
+        }
+        match letter {
+            '"' | '\'' => quote = Some(letter),
+            '[' | '{' | '(' => open.push((letter, rest.len() - 1, false)),
+            ':' => open.iter_mut().last().into_iter().for_each(|(of, _, is_slice)| *is_slice = *of == '['),
+            ']' | '}' | ')' => {
+                if let Some((_, start, true)) = open.pop() {
+                    rest.truncate(start);
+                }
+            }
+            _ => {}
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_taken_off_and_nothing_else() {
+        let same = ["a.b['x:y'] ~ {'a': [1]}.a", "{'a': b}[c]"];
+        same.into_iter().for_each(|source| assert_eq!(without_slices(source), source));
+        assert_eq!(without_slices("(a ~ b)[1:c[0]] | join(d[:4][::2])"), "(a ~ b) | join(d)");
+    }
+}

@@ -79,6 +79,7 @@ fn everything_that_is_wrong_with_what_was_sent_is_told_at_once() {
         (json!({}), vec!["libritts_path: it is missing"]),
         (json!({ "libritts_path": 7 }), vec!["libritts_path: it should be text, not a number"]),
         (json!({ "libritts_path": "" }), vec!["libritts_path: it should have from 1 to 4096 characters, not 0"]),
+        (json!({ "libritts_path": " \n" }), vec!["libritts_path: it should not be blank"]),
         (
             json!({ "libritts_pat": "/data", "tier": "slow" }),
             vec![

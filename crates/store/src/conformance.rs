@@ -57,6 +57,7 @@ macro_rules! conformance {
             }
             claim {
                 urgent_jobs_come_first_and_a_lower_priority_gets_its_share,
+                urgency_counts_across_queues_and_lanes,
                 tenants_take_turns,
                 only_wanted_kinds_are_given_and_no_more_than_wanted,
                 no_more_are_given_than_wanted_in_all,

@@ -1,17 +1,17 @@
-// What is asked, and the job that answers it, are kept in the browser: a reload, or another tab, finds them and goes on.
-const KEPT = "course-assistant";
+// The conversation is kept by the server. The browser keeps its name alone, so that a reload, and every tab, shows the same.
+const KEPT = "course-conversation";
 const talk = document.querySelector("#talk");
 const form = document.querySelector("#ask");
 const question = document.querySelector("#question");
 const send = document.querySelector("#send");
 const stop = document.querySelector("#stop");
+const tabs = new BroadcastChannel(KEPT);
 
-let kept = JSON.parse(localStorage.getItem(KEPT) ?? '{"turns": []}');
-let source = null;
-
-function keep() {
-  localStorage.setItem(KEPT, JSON.stringify(kept));
-}
+// What is being followed: the stream of each job.
+const sources = new Map();
+// The job that the stop button ends: the last that has not ended.
+let underWay = null;
+let shown = 0;
 
 function bubble(who, text) {
   const element = document.createElement("div");
@@ -29,98 +29,148 @@ function note(element, text) {
   element.append(small);
 }
 
-function answered(element, turn) {
-  element.className = "message assistant";
-  element.textContent = turn.answer;
-  if (turn.degraded) {
-    element.classList.add("degraded");
-    note(element, "Not written by the assistant: it could not be reached.");
+function busy(job) {
+  underWay = job;
+  send.hidden = job !== null;
+  stop.hidden = job === null;
+  stop.disabled = false;
+}
+
+// The passages that an answer comes from, folded away.
+function passages(citations) {
+  const details = document.createElement("details");
+  details.className = "note";
+  const summary = document.createElement("summary");
+  summary.textContent = citations.length === 1 ? "1 passage of the course" : `${citations.length} passages of the course`;
+  details.append(summary);
+  for (const { headings, text } of citations) {
+    const passage = document.createElement("blockquote");
+    const title = document.createElement("b");
+    title.textContent = headings.join(" › ");
+    passage.append(title, `\n${text}`);
+    details.append(passage);
   }
-  if (turn.rewritten) note(element, `Understood as: ${turn.rewritten}`);
-  if (turn.stopped) note(element, "Stopped.");
+  return details;
 }
 
-function busy(is) {
-  send.hidden = is;
-  stop.hidden = !is;
+function answered(element, { answer, degraded, reason, retryAt, rewritten, citations }) {
+  element.className = "message assistant";
+  element.textContent = answer;
+  if (degraded) {
+    element.classList.add("degraded");
+    const again = retryAt ? ` It is tried again at ${new Date(retryAt).toLocaleTimeString()}.` : "";
+    note(element, reason === "provider_unavailable" ? `Not written by the assistant: it could not be reached.${again}` : "The assistant had no answer.");
+  }
+  if (rewritten) note(element, `Understood as: ${rewritten}`);
+  if (citations?.length) element.append(passages(citations));
 }
 
-// Follows a job from its first event: whatever was missed is told again, and nothing twice.
-function follow(turn, element) {
+function unanswered(element, text, why, isStopped) {
+  element.className = isStopped ? "message assistant" : "message assistant degraded";
+  element.textContent = text;
+  note(element, why);
+}
+
+// Follows a job from its first event on: whatever was missed is told again, and nothing twice.
+function follow(job, element) {
   let text = "";
-  busy(true);
   element.classList.add("thinking");
   element.textContent = "Thinking...";
-  source = new EventSource(`/api/assistant/jobs/${turn.jobId}`);
+  busy(job);
+  const source = new EventSource(`/api/assistant/jobs/${job}`);
+  sources.set(job, source);
+  const end = () => {
+    source.close();
+    sources.delete(job);
+    if (underWay === job) busy([...sources.keys()].at(-1) ?? null);
+  };
   source.addEventListener("progress", (event) => {
     const { message } = JSON.parse(event.data);
     if (message && !text) element.textContent = message;
   });
-  source.addEventListener("restarted", () => { text = ""; });
+  source.addEventListener("restarted", () => {
+    text = "";
+    element.classList.add("thinking");
+    element.textContent = "Thinking...";
+  });
   source.addEventListener("output", (event) => {
     text += JSON.parse(event.data).text ?? "";
     element.classList.remove("thinking");
     element.textContent = text;
-    element.scrollIntoView({ block: "end" });
+    element.scrollIntoView({ block: "nearest" });
   });
   source.addEventListener("ended", (event) => {
     const { status, result, message } = JSON.parse(event.data);
-    source.close();
-    turn.stopped = status === "cancelled";
-    turn.answer = result?.answer ?? (text || (turn.stopped ? "" : `That did not work: ${message}`));
-    turn.degraded = result?.degraded ?? false;
-    turn.rewritten = result?.rewritten;
-    keep();
-    answered(element, turn);
-    busy(false);
-    question.focus();
+    end();
+    if (result) answered(element, result);
+    else if (status === "cancelled") unanswered(element, text, "Stopped.", true);
+    else unanswered(element, text, `That did not work: ${message || status}`, false);
+  });
+  source.addEventListener("error", () => {
+    // Whoever is cut off comes back by itself; a job that is no more does not.
+    if (source.readyState !== EventSource.CLOSED) return;
+    end();
+    unanswered(element, text, "What became of this is not known any more.", false);
   });
 }
 
-function show() {
+// The conversation as it is, and what is still being answered of it.
+async function show() {
+  const turn = ++shown;
+  const conversation = localStorage.getItem(KEPT);
+  const reply = conversation ? await fetch(`/api/assistant/conversations/${conversation}`) : null;
+  // Of two that were asked for at once the later one is shown.
+  if (turn !== shown) return;
+  if (reply?.status === 404) localStorage.removeItem(KEPT);
+  const { messages } = reply?.ok ? await reply.json() : { messages: [] };
+  for (const source of sources.values()) source.close();
+  sources.clear();
+  busy(null);
   talk.replaceChildren();
-  for (const turn of kept.turns) {
-    bubble("user", turn.question);
+  for (const { role, state, content, job_id: job, error } of messages) {
+    if (role === "user") {
+      bubble("user", content);
+      continue;
+    }
     const element = bubble("assistant", "");
-    if (turn.answer === undefined) follow(turn, element);
-    else answered(element, turn);
+    if (state === "completed") answered(element, content);
+    // How much there was of the text is told by the job.
+    else if (state === "processing" || state === "cancelled") follow(job, element);
+    else unanswered(element, "", `That did not work: ${error?.detail ?? state}`, false);
   }
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = question.value.trim();
-  if (!text || !stop.hidden) return;
+  if (!text || send.hidden || send.disabled) return;
+  send.disabled = true;
   question.value = "";
-  const turn = { question: text };
   bubble("user", text);
   const element = bubble("assistant", "Thinking...");
   element.classList.add("thinking");
-  busy(true);
   try {
     const reply = await fetch("/api/assistant/query", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ question: text, conversationId: kept.conversationId ?? null }),
+      body: JSON.stringify({ question: text, conversationId: localStorage.getItem(KEPT) }),
     });
     const body = await reply.json();
     if (!reply.ok) throw new Error(body.message ?? reply.statusText);
-    turn.jobId = body.jobId;
-    kept.conversationId = body.conversationId;
-    kept.turns.push(turn);
-    keep();
-    follow(turn, element);
+    localStorage.setItem(KEPT, body.conversationId);
+    follow(body.jobId, element);
+    tabs.postMessage("said");
   } catch (error) {
-    element.className = "message assistant degraded";
-    element.textContent = `That could not be asked: ${error.message}`;
+    unanswered(element, "", `That could not be asked: ${error.message}`, false);
     question.value = text;
-    busy(false);
+  } finally {
+    send.disabled = false;
   }
 });
 
-stop.addEventListener("click", async () => {
-  const turn = kept.turns.at(-1);
-  if (turn?.jobId) await fetch(`/api/assistant/jobs/${turn.jobId}/cancel`, { method: "POST" });
+stop.addEventListener("click", () => {
+  stop.disabled = true;
+  fetch(`/api/assistant/jobs/${underWay}/cancel`, { method: "POST" });
 });
 
 question.addEventListener("keydown", (event) => {
@@ -131,12 +181,11 @@ question.addEventListener("keydown", (event) => {
 });
 
 document.querySelector("#anew").addEventListener("click", () => {
-  source?.close();
-  kept = { turns: [] };
-  keep();
-  busy(false);
+  localStorage.removeItem(KEPT);
+  tabs.postMessage("anew");
   show();
   question.focus();
 });
 
+tabs.addEventListener("message", show);
 show();

@@ -24,8 +24,7 @@ impl Course<'_> {
         let after = summary.as_ref().map_or(0, |summary| summary.up_to);
         let messages = self.context.messages_of(id, after, up_to).await?;
         let count = messages.last().map_or(after, |last| last.number);
-        let facts =
-            json!({ "id": id, "summary": said(summary.as_ref()), "count": count, "history": history(&messages) });
+        let facts = json!({ "id": id, "summary": said(summary.as_ref()), "summed_up": after, "count": count, "history": history(&messages) });
         Ok(Some(facts))
     }
 
@@ -75,6 +74,7 @@ fn in_turn(view: &ConversationView) -> Value {
     json!({
         "id": view.id,
         "summary": said(view.summary.as_ref()),
+        "summed_up": after,
         "turns": view.turns,
         "count": view.messages,
         "history": history(&unsummed),

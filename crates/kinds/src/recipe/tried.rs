@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use raincheck_core::{Json, Kind, Problem, ProblemType, Retry, Time};
+use raincheck_core::{Dice, Json, Kind, Problem, ProblemType, Retry, Time};
 use raincheck_engine::Failure;
 use raincheck_recipes::{FAILED, How, OnError, Scope, Step};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Course<'_> {
             Some(error) => error,
             None => match self.attempted(step, place, &scope).await? {
                 Ok(result) => return Ok(Tried { state: How::Completed, error: None, result }),
-                Err(failure) => self.error(&failure),
+                Err(failure) => self.error(place, &failure)?,
             },
         };
         let scope = scope.with_error(&error);
@@ -110,7 +110,9 @@ impl Course<'_> {
         let left = if name == place.name { self.left(step, place) } else { None };
         if left.is_some_and(|left| left.is_zero()) {
             let detail = "its deadline passed before it was done";
-            return Err(Failure::fatal(Problem::new(ProblemType::ATTEMPT_TIMED_OUT, detail)));
+            // Not by this step any more; whoever asks is told when it might be worth it.
+            let problem = Problem::new(ProblemType::ATTEMPT_TIMED_OUT, detail);
+            return Err(Failure { problem, retry: Retry::Backoff });
         }
         let longest = step.timeout.unwrap_or(about.timeout).min(left.unwrap_or(Duration::MAX));
         let part = self.context.part(name, ear);
@@ -139,8 +141,9 @@ impl Course<'_> {
         if matches!(failure.retry, Retry::Postpone(_)) {
             return Ok(Again::Later(failure));
         }
-        let Some(most) = step.max_attempts else {
-            let job = self.context.job();
+        let job = self.context.job();
+        // A deadline is kept to the second only by who decides when to come back.
+        let Some(most) = step.max_attempts.or(step.deadline.map(|_| job.spec.max_attempts)) else {
             let is_last = job.life.failures + 1 >= job.spec.max_attempts;
             // What there is instead is better than a failed job.
             return Ok(if is_last && step.on_error.is_some() { Again::Never(failure) } else { Again::Later(failure) });
@@ -149,7 +152,7 @@ impl Course<'_> {
         if failures >= most {
             return Ok(Again::Never(failure));
         }
-        let wait = self.context.job().spec.backoff.wait(failures, retry_after, self.recipes.chance.dice());
+        let wait = job.spec.backoff.wait(failures, retry_after, self.recipes.chance.dice());
         if is_late(wait) {
             return Ok(Again::Never(failure));
         }
@@ -158,14 +161,19 @@ impl Course<'_> {
 
     /// Records that a try failed; gives how often it has.
     async fn failed(&self, place: &Place, failure: &Failure) -> Result<u32, Failure> {
-        let mut number = 1;
-        let name = |number: u32| format!("{}{FAILED}{number}", place.name);
-        while self.context.recorded::<Failed>(&name(number))?.is_some() {
-            number += 1;
-        }
+        let number = self.failures(place)? + 1;
         let failed = Failed { at: self.recipes.clock.now(), detail: failure.problem.detail.clone() };
-        self.context.step(&name(number), async { Ok(failed) }).await?;
+        self.context.step(&format!("{}{FAILED}{number}", place.name), async { Ok(failed) }).await?;
         Ok(number)
+    }
+
+    /// How often a step has failed that counts its failures.
+    fn failures(&self, place: &Place) -> Result<u32, Failure> {
+        let mut count = 0;
+        while self.context.recorded::<Failed>(&format!("{}{FAILED}{}", place.name, count + 1))?.is_some() {
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// How long the step may still be tried.
@@ -173,15 +181,19 @@ impl Course<'_> {
         step.deadline.map(|deadline| place.began_at.after(deadline).since(self.recipes.clock.now()))
     }
 
-    /// What an expression may say of a failure.
-    fn error(&self, failure: &Failure) -> Value {
+    /// What an expression may say of a failure: among it when another try would be worth it, if ever.
+    fn error(&self, place: &Place, failure: &Failure) -> Result<Value, Failure> {
+        let job = self.context.job();
+        let failures = job.life.failures + self.failures(place)?;
         let retry_at = match failure.retry {
             Retry::Postpone(millis) => Some(Duration::from_millis(millis.into())),
             Retry::After(wait) => Some(wait),
-            Retry::Backoff | Retry::Never => None,
+            Retry::Backoff => Some(job.spec.backoff.wait(failures.max(1), None, Dice(u32::MAX))),
+            Retry::Never => None,
         };
         let retry_at = retry_at.map(|wait| self.recipes.clock.now().after(wait).to_string());
-        json!({ "name": failure.problem.name(), "detail": failure.problem.detail, "retry_at": retry_at })
+        let detail = &failure.problem.detail;
+        Ok(json!({ "name": failure.problem.name(), "detail": detail, "retry_at": retry_at }))
     }
 
     /// A failure that says in which step it was.

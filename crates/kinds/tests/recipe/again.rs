@@ -116,3 +116,22 @@ async fn a_step_that_hangs_is_given_up_at_its_deadline() {
     assert!(problem(&job).detail.starts_with("step `a`: it took longer than the "), "{:?}", problem(&job));
     assert_eq!(job.life.attempt, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_an_upstream_fails_a_step_is_given_up_before_its_deadline_and_says_when_it_might_go_better() {
+    let kitchen = Kitchen::new(
+        r#"
+[steps.ask]
+kind = "work"
+deadline = "60s"
+input = { name = "ask", fails = 99 }
+on_error = { use = "{{ error }}" }
+"#,
+    )
+    .await;
+    let job = kitchen.run(json!({})).await;
+    assert!(kitchen.worked.names().len() > 2 && job.life.failures == 0, "{:?}", job.life);
+    let (start, end) = (job.life.started_at.unwrap(), job.life.finished_at.unwrap());
+    assert!(end.since(start) <= Duration::from_secs(60), "{:?}", end.since(start));
+    assert!(result(&job)["retry_at"].as_str().unwrap() > end.to_string().as_str(), "{:?}", result(&job));
+}

@@ -31,4 +31,4 @@ mod trial;
 mod upstream;
 mod webhooks;
 
-pub(crate) use trial::within;
+pub(crate) use trial::{now, percentile, within};

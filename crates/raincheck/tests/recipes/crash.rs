@@ -75,7 +75,8 @@ impl Stage {
     }
 }
 
-fn is_recorded(server: &Server, id: &str, name: &str) -> bool {
+/// Whether a job has recorded a step.
+pub(super) fn is_recorded(server: &Server, id: &str, name: &str) -> bool {
     let events = server.get(&format!("/v1/jobs/{id}/events?limit=1000")).json();
     let steps = events["events"].as_array().expect("events").iter().filter(|event| event["type"] == "step");
     steps.filter_map(|step| step["data"]["name"].as_str()).any(|step| step == name)

@@ -37,7 +37,7 @@ fn talk(place: &Place) -> (Server, Kitchen) {
 }
 
 /// The events of a stream: their names and what they say.
-fn events(body: &str) -> Vec<(String, String, serde_json::Value)> {
+pub(super) fn events(body: &str) -> Vec<(String, String, serde_json::Value)> {
     let field = |frame: &str, name: &str| {
         frame.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
     };

@@ -1,6 +1,7 @@
 //! Recipes against the real server: routes of somebody's own choice, and what becomes of what is sent there.
 
 mod command;
+mod course;
 mod crash;
 mod files;
 mod follow;

@@ -43,11 +43,18 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[
     parse(&bytes)
 }
 
-/// Reads a stream of events until a line begins with `line`.
-pub(crate) fn read_until(address: SocketAddr, path: &str, line: &str) {
+/// Reads a stream of events until a line begins with `line`; gives all whole events before that.
+pub(crate) fn read_until(address: SocketAddr, path: &str, line: &str) -> String {
     let stream = BufReader::new(send(address, "GET", path, &[("accept", "text/event-stream")], ""));
-    let mut lines = stream.lines().map(|line| line.expect("the stream can be read"));
-    assert!(lines.any(|read| read.starts_with(line)), "the stream ended without {line:?}");
+    let mut events = String::new();
+    for read in stream.lines().map(|line| line.expect("the stream can be read")) {
+        if read.starts_with(line) {
+            return events;
+        }
+        events.push_str(&read);
+        events.push('\n');
+    }
+    panic!("the stream ended without {line:?}");
 }
 
 fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {

@@ -22,6 +22,29 @@ pub async fn urgent_jobs_come_first_and_a_lower_priority_gets_its_share(backend:
     assert_eq!(claimed[0].job.spec.priority.number(), 0);
 }
 
+/// In whichever queue it waits, and whichever upstream it needs: a new urgent job is next, or the one after.
+pub async fn urgency_counts_across_queues_and_lanes(backend: &dyn Backend) {
+    let world = World::new(backend).await;
+    let of = |number: u8, queue: &str, lane: Option<&str>| Spec {
+        priority: Priority::new(number).unwrap(),
+        queue: queue.parse().unwrap(),
+        lane: lane.map(|lane| lane.parse().unwrap()),
+        ..spec()
+    };
+    world.accept_all((0..40).map(|_| new(of(2, "personas", Some("up.mini")))).collect()).await;
+    world.accept_all((0..40).map(|_| new(of(1, "landing", None))).collect()).await;
+    let mut order = Vec::new();
+    for turn in 0..40 {
+        if turn % 5 == 0 {
+            world.submit(of(0, "assistant", None)).await;
+        }
+        order.push(world.claim(1).await[0].job.spec.priority.number());
+    }
+    assert!(order.chunks(5).all(|turns| turns[..2].contains(&0)), "an urgent job waited: {order:?}");
+    let lowest = 2 * usize::try_from(LOWER_PRIORITY_SHARE).unwrap();
+    assert!(order[..lowest].contains(&2), "two are more urgent, and the lowest got nothing: {order:?}");
+}
+
 /// A quiet tenant does not wait behind a loud one.
 pub async fn tenants_take_turns(backend: &dyn Backend) {
     let world = World::new(backend).await;

@@ -1,0 +1,83 @@
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::follow::events;
+use super::{Asked, Platform, QUESTION, answer, ask};
+use crate::proof::{now, within};
+use crate::support::{Server, post, read_until, request};
+
+/// A provider that writes slowly enough to be watched: 40 words in 1.2 s.
+fn writer() -> Value {
+    json!({ "behaviour": { "first_token_ms": { "constant": 50 }, "per_token_ms": { "constant": 30 }, "output_tokens": { "constant": 40 } } })
+}
+
+fn page(asked: &Asked) -> String {
+    format!("/api/assistant/jobs/{}", asked.job)
+}
+
+/// The stream of a job, from its first event or behind the one that was seen last.
+fn stream(server: &Server, asked: &Asked, seen: Option<&str>) -> Vec<(String, String, Value)> {
+    let mut headers = vec![("accept", "text/event-stream")];
+    headers.extend(seen.map(|seen| ("last-event-id", seen)));
+    events(&request(server.address, "GET", &page(asked), &headers, "").body)
+}
+
+fn text(told: &[(String, String, Value)]) -> String {
+    told.iter().filter(|(_, name, _)| name == "output").filter_map(|(_, _, data)| data["text"].as_str()).collect()
+}
+
+/// Rows A4 and A13: who is cut off in the middle, who comes back, and who comes in another tab.
+#[test]
+fn whoever_comes_back_is_told_what_was_missed_and_nothing_twice() {
+    let platform = Platform::new(&writer());
+    let server = platform.serve();
+    let asked = ask(&server, QUESTION, None);
+    let (first, [whole, beside]) = thread::scope(|scope| {
+        let tabs = [0, 1].map(|_| scope.spawn(|| stream(&server, &asked, None)));
+        let begun = events(&read_until(server.address, &page(&asked), "event: output"));
+        // The connection is gone by now. What was read of it ends before the event whose name was read last.
+        (begun, tabs.map(|tab| tab.join().expect("a tab")))
+    });
+    let rest = stream(&server, &asked, first.last().map(|(seen, ..)| seen.as_str()));
+    assert_eq!([&first[..], &rest[..]].concat(), whole);
+    assert_eq!(beside, whole);
+    let (_, last, told) = whole.last().unwrap();
+    assert_eq!((last.as_str(), &told["jobId"]), ("ended", &json!(asked.job)));
+    assert_eq!(told["answer"], text(&whole), "what was told piece by piece is the answer");
+    assert!(text(&whole).split(' ').count() >= 30 && text(&rest).len() < text(&whole).len());
+    assert!(whole.iter().any(|(_, name, data)| name == "progress" && data["message"] == "Thinking..."), "{whole:?}");
+    assert_eq!(platform.calls(), 1, "nobody who watches has it written again");
+    // Row A15: what the model is told is told to nobody else.
+    assert!(!json!([told, whole]).to_string().contains("You help learners"));
+    // A reload shows the conversation as it is.
+    let messages = server.get(&format!("/api/assistant/conversations/{}", asked.conversation)).json();
+    let shown = &messages["messages"];
+    assert_eq!((&shown[0]["content"], &shown[1]["content"]), (&json!(QUESTION), &told["result"]), "{messages}");
+}
+
+/// Row A14.
+#[test]
+fn who_stops_it_has_it_stopped_within_a_second_and_keeps_what_there_is() {
+    let slow = json!({ "behaviour": { "per_token_ms": { "constant": 50 }, "output_tokens": { "constant": 600 } } });
+    let platform = Platform::new(&slow);
+    let server = platform.serve();
+    let asked = ask(&server, QUESTION, None);
+    read_until(server.address, &page(&asked), "event: output");
+    let stop = now();
+    let reply = post(server.address, &format!("{}/cancel", page(&asked)), "");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let under_way = || platform.ledger()["total"]["under_way"].as_u64();
+    within(Duration::from_secs(1), "the provider has stopped", || (under_way() == Some(0)).then_some(()));
+    println!("stopped within {:?}", stop.elapsed());
+    assert_eq!(answer(&server, &asked)["status"], "cancelled");
+    let told = stream(&server, &asked, None);
+    assert!(!text(&told).is_empty(), "{told:?}");
+    assert_eq!((told.last().unwrap().1.as_str(), &told.last().unwrap().2["status"]), ("ended", &json!("cancelled")));
+    let messages = server.get(&format!("/api/assistant/conversations/{}", asked.conversation)).json();
+    assert_eq!(messages["messages"][1]["state"], "cancelled");
+    // It can be stopped again, and the conversation goes on.
+    assert_eq!(post(server.address, &format!("{}/cancel", page(&asked)), "").status, 200);
+    assert_eq!(platform.ledger()["total"]["aborted"], 1);
+}
