@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, Server, post};
+use crate::support::{Place, Server, delete, post};
 
 /// Where a question of a learner goes.
 const QUERY: &str = "/api/assistant/query";
@@ -43,7 +43,7 @@ impl Platform {
         let place = Place::new();
         place.file("sim.json", &simulator.to_string());
         let simulator = Server::simulator(&place, &["--config", "sim.json"]);
-        fs::create_dir(place.path().join("recipes")).expect("a folder");
+        fs::create_dir_all(place.path().join("course/page")).expect("a folder");
         let mut replaced = 0;
         for entry in fs::read_dir(folder()).expect("the recipes").map(|entry| entry.expect("an entry").path()) {
             let Some(name) = entry.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml"))
@@ -59,15 +59,19 @@ impl Platform {
             } else {
                 replaced += words.iter().filter(|(from, _)| text.contains(from)).count();
                 let text = words.iter().fold(text, |text, (from, to)| text.replace(from, to));
-                place.file(&format!("recipes/{name}"), &text);
+                place.file(&format!("course/{name}"), &text);
             }
         }
         assert_eq!(replaced, words.len(), "each is there once");
+        for name in ["index.html", "page.js"] {
+            let name = format!("page/{name}");
+            fs::copy(folder().join(&name), place.path().join("course").join(&name)).expect("a page");
+        }
         Self { place, simulator }
     }
 
     fn serve(&self) -> Server {
-        Server::start(&self.place, &["--config", "raincheck.toml", "--recipes", "recipes"])
+        Server::start(&self.place, &["--config", "raincheck.toml", "--recipes", "course"])
     }
 
     fn ledger(&self) -> Value {
@@ -88,6 +92,11 @@ impl Platform {
     fn faults(&self, rules: &Value) {
         let reply = post(self.simulator.address, "/sim/faults", &json!({ "rules": rules }).to_string());
         assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// From now on nothing goes wrong.
+    fn healed(&self) {
+        assert_eq!(delete(self.simulator.address, "/sim/faults").status, 204);
     }
 }
 

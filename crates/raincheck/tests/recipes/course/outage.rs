@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Platform, QUESTION, answer, ask, constant, ended};
 use crate::proof::{now, within};
-use crate::support::{delete, post};
+use crate::support::post;
 
 /// The deadlines of the recipes, for an outage of seconds in place of minutes.
 const SHORT: [(&str, &str); 2] =
@@ -58,7 +58,7 @@ fn while_the_provider_is_down_what_can_be_said_without_it_is_said_and_the_rest_w
         let told = server.get(page).json();
         assert!(["pending", "thinking"].contains(&told["status"].as_str().unwrap()), "{told}");
     }
-    assert_eq!(delete(platform.simulator.address, "/sim/faults").status, 200);
+    platform.healed();
     for page in &waiting {
         assert_eq!(ended(&server, page)["status"], "completed");
     }

@@ -68,11 +68,12 @@ fn what_should_have_been_summed_up_behind_an_answer_that_was_stopped_is_behind_t
     for _ in 2..=7 {
         answer(&server, &ask(&server, QUESTION, Some(&first.conversation)));
     }
-    platform.faults(&json!([{ "fault": { "kind": "hang" }, "model": "gpt-5", "calls": 1 }]));
+    platform.faults(&json!([{ "fault": { "kind": "hang" }, "model": "gpt-5" }]));
     let stopped = ask(&server, QUESTION, Some(&first.conversation));
     within(Duration::from_secs(20), "it hangs", || (platform.calls_of(&stopped.job, "rewrite") == 1).then_some(()));
     assert_eq!(post(server.address, &format!("/api/assistant/jobs/{}/cancel", stopped.job), "").status, 200);
     assert_eq!(answer(&server, &stopped)["status"], "cancelled");
+    platform.healed();
     assert_eq!(jobs(&server, "course.summary").len(), 0);
     for _ in 9..=10 {
         answer(&server, &ask(&server, QUESTION, Some(&first.conversation)));
