@@ -36,18 +36,30 @@ function busy(job) {
   stop.disabled = false;
 }
 
-// The passages that an answer comes from, folded away.
-function passages(citations) {
+// A passage as it stands in the material: paragraphs, whose lines go on where the next begins, lists and code.
+function prose(element, text) {
+  text.split(/^```.*\n?/m).forEach((part, number) => {
+    const isCode = number % 2 === 1;
+    const block = document.createElement(isCode ? "pre" : "span");
+    block.textContent = isCode ? part.trimEnd() : part.trim().replace(/(?<!\n)\n(?!\n|- )\s*/g, " ");
+    element.append(block);
+  });
+}
+
+// The passages that an answer comes from, folded away unless they are all there is.
+function passages(citations, isOpen) {
   const details = document.createElement("details");
   details.className = "note";
+  details.open = isOpen;
   const summary = document.createElement("summary");
   summary.textContent = citations.length === 1 ? "1 passage of the course" : `${citations.length} passages of the course`;
   details.append(summary);
   for (const { headings, text } of citations) {
     const passage = document.createElement("blockquote");
     const title = document.createElement("b");
-    title.textContent = headings.join(" › ");
-    passage.append(title, `\n${text}`);
+    title.textContent = `${headings.join(" › ")}\n`;
+    passage.append(title);
+    prose(passage, text);
     details.append(passage);
   }
   return details;
@@ -55,14 +67,15 @@ function passages(citations) {
 
 function answered(element, { answer, degraded, reason, retryAt, rewritten, citations }) {
   element.className = "message assistant";
-  element.textContent = answer;
+  // Without a model the passages are the answer, and stand below.
+  element.textContent = degraded ? answer.split("\n\n")[0] : answer;
   if (degraded) {
     element.classList.add("degraded");
-    const again = retryAt ? ` It is tried again at ${new Date(retryAt).toLocaleTimeString()}.` : "";
-    note(element, reason === "provider_unavailable" ? `Not written by the assistant: it could not be reached.${again}` : "The assistant had no answer.");
+    const again = retryAt ? ` Ask again after ${new Date(retryAt).toLocaleTimeString()}.` : "";
+    note(element, reason === "provider_unavailable" ? `Not written by the assistant.${again}` : "The assistant had no answer.");
   }
   if (rewritten) note(element, `Understood as: ${rewritten}`);
-  if (citations?.length) element.append(passages(citations));
+  if (citations?.length) element.append(passages(citations, degraded));
 }
 
 function unanswered(element, text, why, isStopped) {
