@@ -1,6 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
+use raincheck_recipes::{Recipe, Scope};
 use serde_json::{Value, json};
 
 use super::{Platform, QUERY, QUESTION, answer, ask, constant, ended, folder, jobs};
@@ -134,4 +135,24 @@ fn landing_copilot_and_persona_are_accepted_and_answered() {
     assert!(known.contains(&told["result"]["persona"].as_str().unwrap()), "{told}");
     assert_eq!((send("/api/personas", profile).0, server.job(&first)["priority"].as_str()), (first, Some("P2")));
     assert_eq!(platform.calls(), 3);
+}
+
+/// What the recipe makes of a model's words: whether it asks once more, and which persona it is.
+fn persona(said: &str, again: Option<&str>) -> (bool, Value) {
+    let path = folder().join("persona.toml");
+    let recipe = Recipe::read(&path, &fs::read_to_string(&path).unwrap()).expect("a recipe");
+    let chat = |text: &str| json!({ "choices": [{ "message": { "content": text } }] });
+    let steps = [("classify".to_owned(), chat(said)), ("again".to_owned(), again.map(chat).into())].into();
+    let scope = Scope::of_input(&json!({ "userId": "ada" })).with_steps(&steps);
+    let result = recipe.result.expect("a result").render(&scope).expect("it can be computed");
+    (recipe.steps[1].applies(&scope).expect("it can be computed"), result["persona"].clone())
+}
+
+#[test]
+fn a_persona_that_nobody_knows_is_asked_for_once_more_and_then_unclassified() {
+    assert_eq!(persona(r#"{"persona": "returner"}"#, None), (false, json!("returner")));
+    for said in [r#"{"persona": "wizard"}"#, r#"{"label": "returner"}"#, "returner", "[]", ""] {
+        assert_eq!(persona(said, Some(" achiever\n")), (true, json!("achiever")), "{said}");
+        assert_eq!(persona(said, Some("I cannot tell.")), (true, json!("unclassified")), "{said}");
+    }
 }

@@ -1,8 +1,11 @@
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::super::crash::is_recorded;
-use super::{Platform, QUESTION, answer, ask, constant};
+use super::{Platform, QUESTION, answer, ask, constant, ended};
 use crate::proof::within;
+use crate::support::post;
 
 /// The assistant is killed (SIGKILL) behind everything that it records of a further question, and finishes it after the restart;
 /// by the provider's own account no call of a recorded step was made again.
@@ -35,5 +38,36 @@ fn killed_behind_every_step_the_assistant_goes_on_and_pays_for_none_again() {
         let states: Vec<&str> =
             messages["messages"].as_array().unwrap().iter().map(|message| message["state"].as_str().unwrap()).collect();
         assert_eq!(states, ["completed"; 4], "killed behind {recorded}");
+    }
+}
+
+/// So are the others, which have one call each.
+#[test]
+fn killed_before_and_behind_their_call_landing_copilot_and_persona_go_on() {
+    let platform = Platform::new(&constant(150));
+    let mut persona = 0;
+    for (path, step) in [
+        ("/api/landing-assistant/query", "answer"),
+        ("/api/tutors/t-17/copilot", "suggest"),
+        ("/api/personas", "classify"),
+    ] {
+        for (recorded, most) in [(format!("{step}/began"), 2), (step.to_owned(), 1)] {
+            let server = platform.serve();
+            persona += 1;
+            let body = match step {
+                "answer" => json!({ "question": "Can I get my money back?" }),
+                "suggest" => json!({ "transcript": "Ada: I do not get joins." }),
+                _ => json!({ "userId": format!("u{persona}"), "profile": "Asks much." }),
+            };
+            let accepted = post(server.address, path, &body.to_string());
+            let job = accepted.json()["jobId"].as_str().expect("an id").to_owned();
+            within(Duration::from_secs(20), &recorded, || is_recorded(&server, &job, &recorded).then_some(()));
+            server.kill();
+            let server = platform.serve();
+            let told = ended(&server, &accepted.headers["location"]);
+            assert_eq!(told["status"], "completed", "killed behind {recorded}: {told}");
+            let calls = platform.calls_of(&job, step);
+            assert!((1..=most).contains(&calls), "killed behind {recorded}: {calls} calls");
+        }
     }
 }
