@@ -28,6 +28,11 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "nodejs", reason: "runs the providers' SDKs for Node", probe: &["node", "--version"] },
     Package { name: "npm", reason: "installs them", probe: &["npm", "--version"] },
+    Package {
+        name: "chromium",
+        reason: "shows the recipes' pages, without a screen",
+        probe: &["/usr/bin/chromium", "--version"],
+    },
 ];
 
 /// Sees to it that every package is there: installs as root, else says what is missing and how to get it.

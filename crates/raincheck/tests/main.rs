@@ -11,6 +11,7 @@ mod help;
 mod jobs;
 mod keys;
 mod kinds;
+mod pages;
 mod proof;
 mod recipes;
 #[expect(dead_code, reason = "the tests of blob use all of it")]

@@ -16,6 +16,8 @@ pub struct JobFacts {
     pub uuid: String,
     /// The state, as the API names it.
     pub state: String,
+    /// While it waits to be claimed: its place in the line, from 1.
+    pub position: Option<usize>,
     /// How far it is, 0 to 100.
     pub percent: f64,
     /// How many of `total` are done.
@@ -61,6 +63,7 @@ impl Scope {
             "id": job.id,
             "uuid": job.uuid,
             "state": job.state,
+            "position": job.position,
             "progress": { "percent": job.percent, "current": job.current, "total": job.total, "message": job.message },
             "attempt": job.attempt,
             "result": job.result,
@@ -137,5 +140,16 @@ pub(crate) fn computed(value: &Value) -> Computed {
 }
 
 /// The names that expressions may use of a job, for checking.
-pub(crate) const JOB_FACTS: [&str; 10] =
-    ["id", "uuid", "state", "progress", "attempt", "result", "error", "created_at", "started_at", "finished_at"];
+pub(crate) const JOB_FACTS: [&str; 11] = [
+    "id",
+    "uuid",
+    "state",
+    "position",
+    "progress",
+    "attempt",
+    "result",
+    "error",
+    "created_at",
+    "started_at",
+    "finished_at",
+];

@@ -1,12 +1,15 @@
-use raincheck_core::{Job, Outcome, Progress, Time};
+use raincheck_core::{Job, Outcome, Progress, State, Time};
 use raincheck_recipes::JobFacts;
 use serde_json::{Value, json};
 
+use crate::api::Api;
 use crate::jobs;
 
 /// What a recipe's answers can say of a job.
-pub(super) fn facts(job: &Job, now: Time) -> JobFacts {
+pub(super) fn facts(api: &Api, job: &Job) -> JobFacts {
     let life = &job.life;
+    let state = life.state_at(api.engine.clock().now());
+    let place = if state == State::Queued { api.engine.place(job) } else { None };
     let done = matches!(job.outcome, Some(Outcome::Completed(_)));
     let Progress { percent, current, total, message } = life.progress.clone().unwrap_or_default();
     let result: Option<Value> = match &job.outcome {
@@ -22,7 +25,8 @@ pub(super) fn facts(job: &Job, now: Time) -> JobFacts {
     JobFacts {
         id: job.id.to_string(),
         uuid: job.id.uuid(),
-        state: life.state_at(now).to_string(),
+        state: state.to_string(),
+        position: place.map(|(place, _)| place.ahead + 1),
         percent: if done { 100.0 } else { percent },
         current,
         total,

@@ -158,5 +158,5 @@ async fn scope(api: &Api, job: &Job) -> Result<Scope, ApiError> {
         None => Value::Null,
     };
     let input = order.get("input").cloned().unwrap_or_default();
-    Ok(Scope::of_input(&input).with_job(&facts::facts(job, api.engine.clock().now())))
+    Ok(Scope::of_input(&input).with_job(&facts::facts(api, job)))
 }

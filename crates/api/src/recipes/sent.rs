@@ -136,8 +136,12 @@ impl Arrived {
         if axum::body::HttpBody::is_end_stream(&body) {
             return Ok(());
         }
-        let Some(field) = fields::only_file(recipe) else {
-            let detail = "send the input as JSON with the header `Content-Type: application/json`, or as a form";
+        let Some(field) = fields::whole_body(recipe) else {
+            let detail = if fields::has_file(recipe) {
+                "send the file and what comes with it as a form: `Content-Type: multipart/form-data`"
+            } else {
+                "send the input as JSON with the header `Content-Type: application/json`, or as a form"
+            };
             return Err(ApiError::new(ProblemType::UNSUPPORTED_MEDIA_TYPE, detail));
         };
         if parts.headers.contains_key(header::CONTENT_ENCODING) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use raincheck_core::EventBody;
+use raincheck_core::{EventBody, Progress};
 use raincheck_engine::{Context, Failure};
 use raincheck_upstream::{Answer, CallFailure, Frames, Request, Route};
 use serde_json::{Map, Value, json};
@@ -16,6 +16,10 @@ use crate::said;
 
 /// How long a stream that broke off is left before it is asked for again, at first.
 const RESUME_FIRST: Duration = Duration::from_millis(200);
+
+/// What is told of a response that waits at the upstream, and of one that is made.
+const QUEUED: &str = "The upstream has queued it";
+const AT_WORK: &str = "The upstream is at work";
 
 /// A response that the upstream makes in OpenAI's background mode, and tells while it does.
 pub(super) struct Background<'a> {
@@ -92,8 +96,8 @@ impl Remote for Background<'_> {
     async fn look(&self, id: &str) -> Result<Seen, CallFailure> {
         let response = self.retrieve(id).await?;
         Ok(match response.get("status").and_then(Value::as_str).unwrap_or_default() {
-            "queued" => Seen::goes("The upstream has queued it"),
-            "in_progress" => Seen::goes("The upstream is at work"),
+            "queued" => Seen::goes(QUEUED),
+            "in_progress" => Seen::goes(AT_WORK),
             "completed" | "incomplete" => Seen::at(Stage::Ended(Ok(response))),
             "failed" | "cancelled" => Seen::at(Stage::Ended(Err(said(&response)))),
             other => return Err(CallFailure::malformed(format!("the upstream tells of a status {other:?}"))),
@@ -178,6 +182,9 @@ impl Background<'_> {
             if !self.shown().add(&event) {
                 continue;
             }
+            if let Some(message) = stage(name) {
+                context.progress(Progress::percent(0.0, message));
+            }
             let ended = match name {
                 "response.completed" | "response.incomplete" => event.get("response").cloned().map(Ok),
                 "response.failed" | "response.cancelled" => Some(Err(said(&event["response"]))),
@@ -194,6 +201,15 @@ impl Background<'_> {
             context.emit(event.into()).await?;
         }
         Ok(ended)
+    }
+}
+
+/// How far a response is that such an event tells of, for people: until its text comes there is nothing else to see.
+fn stage(event: &str) -> Option<&'static str> {
+    match event {
+        "response.queued" => Some(QUEUED),
+        "response.in_progress" => Some(AT_WORK),
+        _ => None,
     }
 }
 

@@ -31,4 +31,5 @@ mod trial;
 mod upstream;
 mod webhooks;
 
-pub(crate) use trial::{now, percentile, within};
+pub(crate) use trial::{allowed, now, percentile, within};
+pub(crate) use webhooks::{Heard, hear};

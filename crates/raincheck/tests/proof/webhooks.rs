@@ -16,10 +16,10 @@ use super::trial::{chance, rounds, within};
 use crate::support::Place;
 
 /// What was told, by the id of the webhook: the body of each telling.
-type Heard = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+pub(crate) type Heard = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
 /// Takes what it is told, each a little later than it came, so that a server may die in between.
-fn hear(listener: TcpListener, heard: &Heard) {
+pub(crate) fn hear(listener: TcpListener, heard: &Heard) {
     let heard = Arc::clone(heard);
     thread::spawn(move || {
         for stream in listener.incoming() {

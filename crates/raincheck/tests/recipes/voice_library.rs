@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Place, Server, post};
+use crate::support::{Place, Server, post, waves};
 
 const ROUTE: &str = "/api/voice-library/scan-libritts";
 
@@ -28,12 +28,7 @@ fn a_path_that_is_not_there_is_answered_as_the_front_end_expects() {
 
 #[test]
 fn a_corpus_is_looked_through_in_the_background() {
-    let corpus = tempfile::TempDir::with_prefix_in("raincheck-corpus-", "/tmp").expect("a directory");
-    for number in 0..20 {
-        let name = corpus.path().join(format!("{number}.wav"));
-        std::fs::write(name, wave(number)).expect("a file");
-    }
-    std::fs::write(corpus.path().join("broken.wav"), "RIFF").expect("a file");
+    let corpus = waves::corpus(20);
     let place = Place::new();
     let server = serve(&place);
     let reply = post(server.address, ROUTE, &json!({ "libritts_path": corpus.path() }).to_string());
@@ -48,22 +43,4 @@ fn a_corpus_is_looked_through_in_the_background() {
         (&json!(task), &json!("completed"), &json!(100))
     );
     assert_eq!((&told["results"]["files"], &told["results"]["ok"]), (&json!(21), &json!(20)), "{told}");
-}
-
-/// A tenth of a second of PCM.
-fn wave(number: u16) -> Vec<u8> {
-    let samples: Vec<u8> = (0..1_600_u16).flat_map(|at| (at.wrapping_mul(number) % 5_000).to_le_bytes()).collect();
-    let size = u32::try_from(samples.len()).expect("small");
-    let mut wave = b"RIFF".to_vec();
-    wave.extend((36 + size).to_le_bytes());
-    wave.extend(b"WAVEfmt ");
-    wave.extend(16_u32.to_le_bytes());
-    wave.extend([1, 0, 1, 0]);
-    wave.extend(16_000_u32.to_le_bytes());
-    wave.extend(32_000_u32.to_le_bytes());
-    wave.extend([2, 0, 16, 0]);
-    wave.extend(b"data");
-    wave.extend(size.to_le_bytes());
-    wave.extend(samples);
-    wave
 }

@@ -53,7 +53,7 @@ fn key(place: &Place) -> String {
 }
 
 /// Runs a script to its good end.
-fn drive(command: &mut Command, place: &Place) {
+pub(crate) fn drive(command: &mut Command, place: &Place) {
     let output = command.env_remove("HTTPS_PROXY").env_remove("HTTP_PROXY").output().expect("the script starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let log = std::fs::read_to_string(place.log()).unwrap_or_default();

@@ -4,6 +4,7 @@ mod authority;
 mod http;
 mod place;
 mod server;
+pub(crate) mod waves;
 
 pub(crate) use authority::Authority;
 pub(crate) use http::{Reply, delete, get, post, read_until, request};
