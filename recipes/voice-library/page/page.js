@@ -42,9 +42,9 @@ function show({ status, progress, message: said, results }) {
   const { files, ok, warnings, errors, hours, speakers, seconds } = results;
   facts.replaceChildren(
     fact("Files", files.toLocaleString("en")),
-    fact("Sound", ok.toLocaleString("en")),
-    fact("To know", warnings.toLocaleString("en")),
-    fact("Damaged", errors.toLocaleString("en")),
+    fact("Fine", ok.toLocaleString("en")),
+    fact("With warnings", warnings.toLocaleString("en")),
+    fact("Unusable", errors.toLocaleString("en")),
     fact("Hours", hours.toFixed(2)),
     fact("Speakers", speakers.count.toLocaleString("en")),
     fact("Took", `${seconds.toFixed(1)} s`),

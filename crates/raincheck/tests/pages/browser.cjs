@@ -51,7 +51,7 @@ async function show(page, name) {
         return [scrollWidth, clientWidth];
       });
       assert.ok(content <= window, `${name}, ${size}: ${content} px in a window of ${window}`);
-      await page.screenshot({ path: path.join(PICTURES, `${name}-${size}-${colorScheme}.png`) });
+      await page.screenshot({ path: path.join(PICTURES, `${name}-${size}-${colorScheme}.png`), fullPage: true });
     }
   }
   await page.emulateMedia({ colorScheme: "light" });

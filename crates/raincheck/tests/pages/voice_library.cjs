@@ -20,7 +20,7 @@ run(() => browse(async (open) => {
   await page.getByRole("heading", { name: "Completed" }).waitFor();
   assert.ok(!(await page.locator("#refused").isVisible()));
   const facts = await page.locator("#facts div").allTextContents();
-  assert.deepEqual(facts.slice(0, 4), ["Files21", "Sound20", "To know0", "Damaged1"]);
+  assert.deepEqual(facts.slice(0, 4), ["Files21", "Fine20", "With warnings0", "Unusable1"]);
   await show(page, "voice-library-completed");
   // It is found again.
   await page.reload();

@@ -76,10 +76,11 @@ fn as_many_are_scored_at_once_as_the_provider_takes_and_the_others_know_their_pl
         let told = stand();
         (told.iter().filter(|told| told["message"] == "The upstream is at work").count() == 4).then_some(told)
     });
-    let states: Vec<_> = told.iter().map(|told| told["status"].as_str().expect("a state")).collect();
-    assert_eq!(states, [["running"; 4].as_slice(), &["queued"; 6]].concat(), "{told:?}");
-    let places: Vec<_> = told.iter().filter_map(|told| told["position"].as_u64()).collect();
-    assert_eq!(places, [1, 2, 3, 4, 5, 6], "in the order in which they came");
+    // One more may bring its file to the provider already; the others wait in the order in which they came.
+    let queued: Vec<_> = told.iter().filter(|told| told["status"] == "queued").collect();
+    let places: Vec<_> = queued.iter().filter_map(|told| told["position"].as_u64()).collect();
+    let in_order: Vec<u64> = (1..).take(queued.len()).collect();
+    assert!(places == in_order && queued.len() >= 5, "{told:?}");
     for path in &paths {
         let told = ended(&server, path);
         assert_eq!((&told["status"], &told["position"]), (&json!("completed"), &Value::Null), "{told}");

@@ -27,12 +27,17 @@ fn waits(server: &Server, path: &str) -> Value {
 fn a_provider_that_cannot_be_had_now_is_waited_for() {
     let stage = Stage::new(scaled(QUICK));
     let server = serve(&stage);
-    for (number, kind) in (1..).zip(["rate_limited", "unavailable", "overloaded"]) {
+    // A 429 costs the job nothing.
+    for (number, (kind, failures)) in (1..).zip([("rate_limited", 0), ("unavailable", 1), ("overloaded", 1)]) {
         fault(&stage, &json!({ "kind": kind, "retry_after": "seconds", "wait_ms": 2_000 }), 1);
         let path = submit(&server, kind);
         let job = waits(&server, &path);
         assert!(job["run_at"].as_str() > job["started_at"].as_str(), "{job}");
-        assert_eq!((&job["failures"], &server.get(&path).json()["status"]), (&json!(0), &json!("waiting")), "{job}");
+        assert_eq!(
+            (&job["failures"], &server.get(&path).json()["status"]),
+            (&json!(failures), &json!("waiting")),
+            "{job}"
+        );
         assert_eq!(ended(&server, &path)["status"], "completed", "{kind}");
         assert_eq!(stage.total("executions"), number, "{kind}");
     }

@@ -44,7 +44,7 @@ fn what_cannot_be_scored_is_refused_before_there_is_a_job() {
         ("application/octet-stream", "Agent: Yes?", 415),
         ("application/json", r#"{"file": "Agent: Yes?", "rubric": "a"}"#, 422),
         ("application/json", "{", 400),
-        ("multipart/form-data", "--X", 400),
+        ("multipart/form-data", "--X", 415),
         ("multipart/form-data; boundary=X", "--X\r\nContent-Disposition: form-data; name=\"file\"", 400),
     ] {
         let reply = sent_as(&server, content_type, body);
