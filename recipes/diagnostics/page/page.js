@@ -65,7 +65,7 @@ function show(row, { status, position, message, result }) {
   row.item.dataset.status = status;
   row.state.textContent = position ? `number ${position} in the line` : WORDS[status] ?? status;
   row.score.textContent = result ? result.score : "";
-  row.said.textContent = result ? result.reasons : message;
+  row.said.textContent = result ? result.reasons : status === "cancelled" ? "" : message;
   row.said.classList.toggle("error", status === "failed" || status === "expired");
   row.said.hidden = !row.said.textContent;
   row.bar.hidden = row.stop.hidden = !isOpen;

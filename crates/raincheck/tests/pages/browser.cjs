@@ -40,8 +40,9 @@ async function browse(use, { refusals = [] } = {}) {
   assert.deepEqual(complaints, [], "the browser complains");
 }
 
-// Shows a page as it is now in both themes and both widths.
+// Shows a page as it is now in both themes and both widths: all of it, or the end of a talk.
 async function show(page, name) {
+  const isTalk = await page.locator("form").first().evaluate((form) => getComputedStyle(form).position === "sticky");
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
     for (const [size, width] of Object.entries(WIDTHS)) {
@@ -51,7 +52,8 @@ async function show(page, name) {
         return [scrollWidth, clientWidth];
       });
       assert.ok(content <= window, `${name}, ${size}: ${content} px in a window of ${window}`);
-      await page.screenshot({ path: path.join(PICTURES, `${name}-${size}-${colorScheme}.png`), fullPage: true });
+      await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+      await page.screenshot({ path: path.join(PICTURES, `${name}-${size}-${colorScheme}.png`), fullPage: !isTalk });
     }
   }
   await page.emulateMedia({ colorScheme: "light" });

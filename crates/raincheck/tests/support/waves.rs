@@ -1,15 +1,26 @@
 //! Speech, as far as files of it go.
 
+use std::path::Path;
+
 use tempfile::TempDir;
 
 /// A directory below /tmp with so many sound files, and one that is damaged.
 pub(crate) fn corpus(sound: u16) -> TempDir {
     let corpus = TempDir::with_prefix_in("raincheck-corpus-", "/tmp").expect("a directory");
     for number in 0..sound {
-        std::fs::write(corpus.path().join(format!("{number}.wav")), wave(number)).expect("a file");
+        write(corpus.path(), &format!("{number}.wav"), number);
     }
     std::fs::write(corpus.path().join("broken.wav"), "RIFF").expect("a file");
     corpus
+}
+
+/// Adds another sound file.
+pub(crate) fn add(corpus: &Path, name: &str) {
+    write(corpus, name, u16::MAX);
+}
+
+fn write(corpus: &Path, name: &str, number: u16) {
+    std::fs::write(corpus.join(name), wave(number)).expect("a file");
 }
 
 /// A tenth of a second of PCM.
