@@ -10,8 +10,8 @@ use crate::proof::{allowed, now, percentile, within};
 use crate::support::{Place, Reply, Server, post, waves};
 
 const ROUTE: &str = "/api/voice-library/scan-libritts";
-/// More than are read before anybody looks.
-const MANY: u16 = 3_000;
+/// So many long files take some seconds.
+const MANY: u16 = 120;
 
 fn serve(place: &Place) -> Server {
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/voice-library");
@@ -93,7 +93,7 @@ fn the_documents_own_command_works_with_the_demo_configuration() {
 
 #[test]
 fn progress_is_true_whole_and_never_falls_and_all_else_answers_meanwhile() {
-    let (place, corpus) = (Place::new(), waves::corpus(MANY));
+    let (place, corpus) = (Place::new(), waves::long_corpus(MANY));
     let server = serve(&place);
     let path = scan(&server, corpus.path());
     let (mut seen, mut times, mut idle) = (Vec::new(), Vec::new(), Vec::new());
@@ -105,7 +105,7 @@ fn progress_is_true_whole_and_never_falls_and_all_else_answers_meanwhile() {
         assert_eq!(server.get("/healthz").status, 200);
         idle.push(asked.elapsed());
         if told["status"] == "completed" {
-            assert_eq!(told["results"]["files"], json!(MANY + 1), "{told}");
+            assert_eq!(told["results"]["files"], json!(MANY), "{told}");
             break;
         }
         let percent = told["progress"].as_u64().unwrap_or_else(|| panic!("a whole number: {told}"));
@@ -113,7 +113,7 @@ fn progress_is_true_whole_and_never_falls_and_all_else_answers_meanwhile() {
         if let Some(counts) = message.strip_prefix("Processing file ") {
             let (current, total) = counts.split_once('/').expect("two counts");
             let [current, total] = [current, total].map(|count| count.parse::<u64>().expect("a count"));
-            assert!(current <= total && total <= u64::from(MANY) + 1 && percent == current * 100 / total, "{told}");
+            assert!(current <= total && total <= u64::from(MANY) && percent == current * 100 / total, "{told}");
             assert_eq!(told["status"], "running");
         }
         seen.push(percent);
@@ -128,32 +128,32 @@ fn progress_is_true_whole_and_never_falls_and_all_else_answers_meanwhile() {
 
 #[test]
 fn a_scan_outlives_the_server_and_a_later_one_reads_only_what_changed() {
-    let (place, corpus) = (Place::new(), waves::corpus(MANY));
+    let (place, corpus) = (Place::new(), waves::long_corpus(MANY));
     let server = serve(&place);
     let path = scan(&server, corpus.path());
     at_work(&server, &path);
     server.kill();
     let server = serve(&place);
     let told = status(&server, &path, "completed");
-    assert_eq!(told["results"]["files"], json!(MANY + 1), "none is left out or counted twice: {}", told["results"]);
+    assert_eq!(told["results"]["files"], json!(MANY), "none is left out or counted twice: {}", told["results"]);
     waves::add(corpus.path(), "new.wav");
-    std::fs::remove_file(corpus.path().join("7.wav")).expect("it is there");
+    std::fs::remove_file(corpus.path().join("77.wav")).expect("it is there");
     let told = status(&server, &scan(&server, corpus.path()), "completed");
     let found = &told["results"];
-    assert_eq!((&found["files"], &found["reused"]), (&json!(MANY + 1), &json!(MANY)), "{found}");
-    assert_eq!(found["removed"]["listed"], json!(["7.wav"]), "{found}");
+    assert_eq!((&found["files"], &found["reused"]), (&json!(MANY), &json!(MANY - 1)), "{found}");
+    assert_eq!(found["removed"]["listed"], json!(["77.wav"]), "{found}");
 }
 
 #[test]
 fn a_scan_is_stopped_within_a_second_and_what_it_found_is_kept() {
-    let (place, corpus) = (Place::new(), waves::corpus(MANY));
+    let (place, corpus) = (Place::new(), waves::long_corpus(MANY));
     let server = serve(&place);
     let path = scan(&server, corpus.path());
     at_work(&server, &path);
     let asked = now();
     assert_eq!(post(server.address, &path.replace("scan-status", "scan-cancel"), "").status, 200);
     status(&server, &path, "cancelled");
-    assert!(asked.elapsed() < allowed(Duration::from_secs(1), Duration::ZERO), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     let log = server.get(&format!("/v1/jobs/{}/events?limit=1000", job_of(&path))).json();
     let found = log["events"].as_array().expect("events").iter().find(|event| event["type"] == "output");
     assert_eq!(found.expect("what it found")["data"]["output"]["is_partial"], true);
@@ -161,7 +161,7 @@ fn a_scan_is_stopped_within_a_second_and_what_it_found_is_kept() {
 
 #[test]
 fn a_directory_that_vanishes_fails_the_scan_and_says_so() {
-    let (place, corpus) = (Place::new(), waves::corpus(MANY));
+    let (place, corpus) = (Place::new(), waves::long_corpus(MANY));
     let server = serve(&place);
     let path = scan(&server, corpus.path());
     at_work(&server, &path);
@@ -173,12 +173,12 @@ fn a_directory_that_vanishes_fails_the_scan_and_says_so() {
 
 #[test]
 fn two_scans_of_one_directory_at_once_both_come_to_a_result() {
-    let (place, corpus) = (Place::new(), waves::corpus(MANY));
+    let (place, corpus) = (Place::new(), waves::long_corpus(MANY));
     let server = serve(&place);
     let [first, second] = [scan(&server, corpus.path()), scan(&server, corpus.path())];
     assert_ne!(first, second);
     let [first, second] = [first, second].map(|path| status(&server, &path, "completed")["results"]["files"].clone());
-    assert_eq!((first, second), (json!(MANY + 1), json!(MANY + 1)));
+    assert_eq!((first, second), (json!(MANY), json!(MANY)));
 }
 
 /// The id of the job that a status page is about.
