@@ -3,8 +3,10 @@
 mod accept;
 mod answer;
 mod assets;
+mod coming;
 mod facts;
 mod fields;
+mod links;
 mod pages;
 mod sent;
 mod steps;

@@ -85,6 +85,13 @@ impl Upload {
         (self.wanted.filename, self.wanted.purpose) = (filename, purpose);
     }
 
+    /// What it is called if its owner calls it nothing.
+    pub(crate) fn name_if_nameless(&mut self, name: impl FnOnce() -> String) {
+        if self.wanted.filename.is_empty() {
+            self.wanted.filename = name();
+        }
+    }
+
     /// Has the file removed at that time.
     pub fn expire_at(&mut self, at: Time) {
         self.expires_at = Some(at);

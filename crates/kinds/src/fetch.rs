@@ -1,13 +1,12 @@
 //! `file.fetch`: copies a picture from where it is into the tenant's files, before its provider forgets it.
 
 mod data_url;
-mod taken;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raincheck_blob::{About as File, Blobs, FileId, UploadError, Wanted};
+use raincheck_blob::{About as File, Blobs, FileId, NotTaken, PictureUpload, Seen, UploadError, Wanted};
 use raincheck_core::{Json, Picture, Problem, ProblemType, Retry};
 use raincheck_engine::{About, Clock, Context, Failure, Handler};
 use raincheck_upstream::{FetchFailure, Fetched, Fetcher};
@@ -19,7 +18,6 @@ use tokio::io::AsyncReadExt;
 use crate::calling::ATTEMPTS;
 use crate::input;
 use data_url::DataUrl;
-use taken::{NotTaken, Seen, Taken};
 
 /// The largest file that may be asked for, and that is taken unless it is asked otherwise.
 const BYTES_MAX: u64 = 100_000_000;
@@ -130,8 +128,8 @@ impl FileFetch {
         let max = wish.input.max_bytes;
         if let Some(data) = &wish.data {
             let mut taken = self.begin(wish, wanted, Some(&data.media_type)).await?;
-            taken.add(&data.bytes).await?;
-            return Ok(taken.finish().await?);
+            taken.write(&data.bytes).await.map_err(not_taken)?;
+            return taken.finish().await.map_err(not_taken);
         }
         let accept = wish.types.iter().map(|picture| picture.media_type()).collect::<Vec<_>>().join(", ");
         let mut fetched: Fetched = self.fetcher.fetch(&wish.input.url, &accept).await.map_err(failed)?;
@@ -140,15 +138,14 @@ impl FileFetch {
         }
         let mut taken = self.begin(wish, wanted, fetched.media_type.as_deref()).await?;
         while let Some(piece) = fetched.next().await.map_err(failed)? {
-            taken.add(&piece).await?;
+            taken.write(&piece).await.map_err(not_taken)?;
         }
-        Ok(taken.finish().await?)
+        taken.finish().await.map_err(not_taken)
     }
 
-    async fn begin(&self, wish: &Wish, wanted: Wanted, declared: Option<&str>) -> Result<Taken, Failure> {
-        let declared = taken::declared(declared, &wish.types)?;
-        let upload = self.blobs.begin(wanted, wish.input.max_bytes).await.map_err(NotTaken::from)?;
-        Ok(Taken::new(upload, wish.types.clone(), declared, wish.input.filename.clone()))
+    async fn begin(&self, wish: &Wish, wanted: Wanted, declared: Option<&str>) -> Result<PictureUpload, Failure> {
+        let upload = self.blobs.begin(wanted, wish.input.max_bytes).await.map_err(|error| not_taken(error.into()))?;
+        PictureUpload::new(upload, wish.types.clone(), declared).map_err(not_taken)
     }
 
     /// A file that an attempt which died had put in its place.
@@ -157,7 +154,7 @@ impl FileFetch {
             |error: std::io::Error| Failure::transient(format!("the file {} cannot be read: {error}", file.id));
         let mut head = Vec::new();
         let content = self.blobs.read(&file).await.map_err(unread)?;
-        content.take(taken::HEAD_MAX as u64).read_to_end(&mut head).await.map_err(unread)?;
+        content.take(Seen::HEAD_MAX as u64).read_to_end(&mut head).await.map_err(unread)?;
         let seen = Seen::of(&head).ok_or_else(|| refused(format!("the file {} is no picture any more", file.id)))?;
         Ok((file, seen))
     }
@@ -168,22 +165,21 @@ fn refused(detail: String) -> Failure {
     Failure::fatal(Problem::new(ProblemType::FILE_REFUSED, detail))
 }
 
-impl From<NotTaken> for Failure {
-    fn from(not_taken: NotTaken) -> Self {
-        match not_taken {
-            NotTaken::Refused(detail) => refused(detail),
-            NotTaken::Upload(UploadError::TooLarge(max)) => {
-                refused(format!("it has more than the {max} bytes that it may have"))
-            }
-            NotTaken::Upload(UploadError::TooMany(max)) => {
-                refused(format!("the tenant has {max} files already; delete some"))
-            }
-            NotTaken::Upload(UploadError::NoRoom(max)) => {
-                Self::transient(format!("{max} bytes of files wait for the bucket already"))
-            }
-            NotTaken::Upload(UploadError::Io(error) | UploadError::Source(error)) => {
-                Self::transient(format!("the file cannot be kept: {error}"))
-            }
+/// Why a picture is not kept, as the end of a job.
+fn not_taken(why: NotTaken) -> Failure {
+    match why {
+        NotTaken::Format(detail) | NotTaken::Refused(detail) => refused(detail),
+        NotTaken::Upload(UploadError::TooLarge(max)) => {
+            refused(format!("it has more than the {max} bytes that it may have"))
+        }
+        NotTaken::Upload(UploadError::TooMany(max)) => {
+            refused(format!("the tenant has {max} files already; delete some"))
+        }
+        NotTaken::Upload(UploadError::NoRoom(max)) => {
+            Failure::transient(format!("{max} bytes of files wait for the bucket already"))
+        }
+        NotTaken::Upload(UploadError::Io(error) | UploadError::Source(error)) => {
+            Failure::transient(format!("the file cannot be kept: {error}"))
         }
     }
 }
@@ -222,7 +218,8 @@ impl Handler for FileFetch {
         let (file, seen) = match self.blobs.get(&tenant, &id) {
             Some(file) => self.there(file).await?,
             None => {
-                let (filename, purpose) = (String::new(), PURPOSE.to_owned());
+                let filename = wish.input.filename.clone().unwrap_or_default();
+                let purpose = PURPOSE.to_owned();
                 let wanted = Wanted { id, tenant, filename, purpose, created_at: self.clock.now() };
                 tokio::select! {
                     fetched = self.fetch(&wish, wanted) => fetched?,

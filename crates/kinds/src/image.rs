@@ -1,10 +1,12 @@
 //! `image.generate`: pictures (and whatever else such models make) by FAL's queue, Replicate's predictions or OpenAI's images.
 
 mod fal;
+mod inline;
 mod replicate;
 
 use async_trait::async_trait;
-use raincheck_core::{Json, Lane, Openings, Problem};
+use raincheck_blob::Blobs;
+use raincheck_core::{Json, Lane, Openings, Problem, Tenant};
 use raincheck_engine::{About, Context, Failure, Handler};
 use raincheck_upstream::{CallFailure, Protocol, Request, Route, RouteError, Upstreams};
 use serde::Deserialize;
@@ -22,6 +24,8 @@ const PROTOCOLS: [Protocol; 3] = [Protocol::Fal, Protocol::Replicate, Protocol::
 /// Runs the jobs of kind `image.generate`.
 pub struct ImageGenerate {
     upstreams: Upstreams,
+    /// The files that inputs name; ids go through as they are if there are none.
+    files: Option<Blobs>,
 }
 
 /// What `image.generate` is given.
@@ -41,7 +45,13 @@ impl ImageGenerate {
     /// A handler that calls these upstreams.
     #[must_use]
     pub fn new(upstreams: Upstreams) -> Self {
-        Self { upstreams }
+        Self { upstreams, files: None }
+    }
+
+    /// Sends the files that inputs name along with them.
+    #[must_use]
+    pub fn with_files(self, files: Blobs) -> Self {
+        Self { files: Some(files), ..self }
     }
 
     fn routes(&self, input: &Input) -> Result<Vec<Route>, Problem> {
@@ -107,7 +117,7 @@ impl ImageGenerate {
             "properties": {
                 "model": { "type": "string", "description": "The model or endpoint, such as fal-ai/flux/dev." },
                 "upstream": { "type": "string", "description": "The upstream to call; the first that takes the model if left out." },
-                "input": { "type": "object", "description": "What the model is given: the provider's own arguments." },
+                "input": { "type": "object", "description": "What the model is given: the provider's own arguments. Instead of an address it may have {\"file_id\": \"file-…\"}, a file of the tenant's." },
                 "on_ambiguous": { "enum": ["retry", "fail"], "description": "What becomes of a call that was sent and not answered." },
             },
             "required": ["model"],
@@ -133,6 +143,13 @@ impl Handler for ImageGenerate {
         self.routes(&input::read(input)?).map(drop)
     }
 
+    async fn check_for(&self, tenant: &Tenant, input: &Json) -> Result<(), Problem> {
+        self.check(input).await?;
+        let Some(files) = &self.files else { return Ok(()) };
+        let input: Input = input::read(input)?;
+        inline::check(files, tenant, &input.input)
+    }
+
     fn lane(&self, input: &Json) -> Option<Lane> {
         Upstreams::lane(&self.routes(&input.parse().ok()?).ok()?)
     }
@@ -142,8 +159,14 @@ impl Handler for ImageGenerate {
     }
 
     async fn run(&self, context: Context, input: Json) -> Result<Json, Failure> {
-        let input: Input = input::read(&input)?;
+        let mut input: Input = input::read(&input)?;
         let routes = self.routes(&input)?;
+        // Work that is under way is only waited for, and its files may be gone.
+        if let Some(files) = &self.files
+            && remote::place(&context, &routes)?.is_none()
+        {
+            input.input = inline::inlined(files, &context.job().spec.tenant, &input.input).await?;
+        }
         calling::first_that_serves(&context, &routes, &input).await
     }
 }

@@ -37,7 +37,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("prometheus-client", &["raincheck-api"]),
     ("symphonia", &["raincheck-audio"]),
     ("ebur128", &["raincheck-audio"]),
-    ("imagesize", &["raincheck-kinds"]),
+    ("imagesize", &["raincheck-blob"]),
     ("pulldown-cmark", &["raincheck-kinds"]),
     ("rust-stemmers", &["raincheck-kinds"]),
     ("clap", &["raincheck"]),

@@ -23,7 +23,7 @@ pub struct Page {
     pub path: Path,
     /// What it says.
     pub answer: Answer,
-    /// What a list says of each job.
+    /// What a list says of each job, and a conversation of each message.
     pub item: Option<Template>,
 }
 
@@ -102,7 +102,8 @@ impl Page {
             found.extend(entries.text(word, reading).map(|path| (*method, path)));
         }
         let answer = Answer::of(&mut entries, reading);
-        let item = if kind == PageKind::List { entries.template("item", reading) } else { None };
+        let has_items = matches!(kind, PageKind::List | PageKind::Messages);
+        let item = if has_items { entries.template("item", reading) } else { None };
         entries.finish(reading);
         let path = if kind == PageKind::List { "/api/jobs" } else { "/api/jobs/{id}" };
         let [(method, at)] = &found[..] else {

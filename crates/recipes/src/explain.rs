@@ -28,7 +28,14 @@ pub fn explain(recipe: &Recipe) -> String {
             Some(value) => format!(", {value} if left out"),
             None => String::new(),
         };
-        let _ = writeln!(text, "    {:width$}  {}{place}{default}", field.name, bounds(field.holds));
+        let types = match &field.pictures[..] {
+            [] => String::new(),
+            pictures => format!(": {}", pictures.iter().map(|one| one.media_type()).collect::<Vec<_>>().join(", ")),
+        };
+        let _ = writeln!(text, "    {:width$}  {}{types}{place}{default}", field.name, bounds(field.holds));
+    }
+    for check in &recipe.checks {
+        let _ = writeln!(text, "    refused unless {}", check.require.that.source());
     }
     let _ = writeln!(text, "\n  does");
     for (number, step) in (1..).zip(&recipe.steps) {

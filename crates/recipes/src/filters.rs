@@ -1,18 +1,42 @@
-use minijinja::{Environment, Value as Computed};
+use std::time::Duration;
+
+use minijinja::{Environment, Error, ErrorKind, State, Value as Computed};
 use serde_json::Value;
 
-use crate::scope::computed;
+use crate::duration;
+use crate::scope::{computed, links};
+
+/// How long a link is good at least, unless it says otherwise; and how long it may say.
+const LINK_LIFE: Duration = Duration::from_secs(3600);
+const LINK_LIVES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3 * 24 * 3600);
 
 /// Adds what expressions have besides that of minijinja.
 pub(crate) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("parse_json", parse_json);
     environment.add_filter("answer", answer);
+    environment.add_filter("link", link);
 }
 
 /// What a text says that is JSON; nothing if it is not, as a model's answer may be.
 fn parse_json(text: &Computed) -> Computed {
     let value = text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     value.map_or(Computed::from(()), |value| computed(&value))
+}
+
+/// The address of a file, by its id, at which it is had without a key for a time; nothing of nothing.
+fn link(state: &State<'_, '_>, file: &Computed, life: Option<&str>) -> Result<Computed, Error> {
+    let wrong = |detail: String| Error::new(ErrorKind::InvalidOperation, detail);
+    let Some(links) = links(state) else { return Err(wrong("links are made only in answers".to_owned())) };
+    if file.is_none() || file.is_undefined() {
+        return Ok(Computed::from(()));
+    }
+    let life = life.map_or(Ok(LINK_LIFE), duration::parse).map_err(wrong)?;
+    if !LINK_LIVES.contains(&life) {
+        let [least, most] = [LINK_LIVES.start(), LINK_LIVES.end()].map(|life| duration::show(*life));
+        return Err(wrong(format!("a link is good for {least} to {most}")));
+    }
+    let made = file.as_str().and_then(|file| links.to(file, life));
+    made.map(Computed::from).ok_or_else(|| wrong(format!("{file} is no id of a file")))
 }
 
 /// The text that a language model answered with, in whichever API's words; nothing if it answered with none, as when it

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use raincheck_core::Picture;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -30,6 +31,8 @@ pub struct Field {
     pub default: Option<Value>,
     /// The values that it may have; empty for all.
     pub one_of: Vec<Value>,
+    /// The pictures that a file may be; empty for any file.
+    pub pictures: Vec<Picture>,
 }
 
 /// What a field holds.
@@ -88,7 +91,7 @@ impl Field {
             if !fields.iter().any(|field| field.name == name) {
                 let holds = FieldType::String(1, TEXT_MAX);
                 let (name, source) = (name.to_owned(), Source::Path);
-                fields.push(Self { name, holds, source, default: None, one_of: Vec::new() });
+                fields.push(Self { name, holds, source, default: None, one_of: Vec::new(), pictures: Vec::new() });
             }
         }
         fields
@@ -105,7 +108,7 @@ impl Field {
         let source = if in_path(&name) { Source::Path } else { Source::Body };
         if let Some(word) = value.get_ref().as_str() {
             let holds = type_of(&Spanned::new(value.span(), word.to_owned()), (None, None), reading)?;
-            return Some(Self { name, holds, source, default: None, one_of: Vec::new() });
+            return Some(Self { name, holds, source, default: None, one_of: Vec::new(), pictures: Vec::new() });
         }
         let mut entries = reading.table(format!("[input.{name}]"), value)?;
         let word = entries.text("type", reading);
@@ -116,13 +119,14 @@ impl Field {
         let optional = entries.flag("optional", reading).unwrap_or(false);
         let default = entries.take("default").and_then(|value| reading.json(&value));
         let one_of = entries.take("one_of").and_then(|value| one_of(&value, reading)).unwrap_or_default();
+        let pictures = entries.take("types").and_then(|value| pictures(&value, holds, reading)).unwrap_or_default();
         let source = match entries.text("in", reading) {
             Some(place) => source_of(&place, source, reading)?,
             None => source,
         };
         entries.finish(reading);
         let default = default.or_else(|| optional.then_some(Value::Null));
-        Some(Self { name, holds: holds?, source, default, one_of })
+        Some(Self { name, holds: holds?, source, default, one_of, pictures })
     }
 
     /// The value of the field in what was sent. `text` says that everything that was sent is text, as in a path or a form.
@@ -276,6 +280,29 @@ fn one_of<'t>(value: &Spanned<DeValue<'t>>, reading: &mut Reading<'t>) -> Option
             None
         }
     }
+}
+
+/// The media types that a file may have: pictures alone can be told from others by their bytes.
+fn pictures<'t>(
+    value: &Spanned<DeValue<'t>>,
+    holds: Option<FieldType>,
+    reading: &mut Reading<'t>,
+) -> Option<Vec<Picture>> {
+    if holds.is_some_and(|holds| !matches!(holds, FieldType::File(_))) {
+        reading.complain(value.span(), "only a file has `types`".to_owned(), None);
+    }
+    let mut pictures = Vec::new();
+    for name in reading.texts("types", value)? {
+        match Picture::of_media_type(name.get_ref()) {
+            Some(picture) => pictures.push(picture),
+            None => {
+                let known = Picture::ALL.map(Picture::media_type).join(", ");
+                let message = format!("{:?} is no picture that is known by its bytes", name.get_ref());
+                reading.complain(name.span(), message, Some(format!("there are: {known}")));
+            }
+        }
+    }
+    Some(pictures)
 }
 
 /// What was sent with a request, by where it stood.

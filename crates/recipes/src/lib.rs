@@ -13,6 +13,7 @@
 mod answer;
 mod asset;
 mod book;
+mod check;
 mod conversation;
 pub mod duration;
 mod explain;
@@ -38,6 +39,7 @@ mod words;
 pub use answer::{Answer, Page, PageKind};
 pub use asset::Asset;
 pub use book::{Book, Found};
+pub use check::Check;
 pub use conversation::Conversation;
 pub use explain::{explain, mermaid};
 pub use follow_up::FollowUp;
@@ -50,7 +52,7 @@ pub use recipe::{RECIPE_MAX, Recipe};
 pub use record::{BEGAN, Began, Ended, FAILED, How, Stands, StepFacts, Usage};
 pub use require::Require;
 pub use route::{Method, Path, Route, Segment};
-pub use scope::{JobFacts, Scope};
+pub use scope::{JobFacts, LinkTo, Scope};
 pub use step::{Call, OnError, Step};
 pub use template::{Formula, Piece, Template, TemplateError};
 

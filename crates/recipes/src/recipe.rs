@@ -13,14 +13,16 @@ use crate::read::{Entries, Reading};
 use crate::references;
 use crate::route::Path;
 use crate::{
-    Answer, Chosen, Conversation, Field, FieldType, FollowUp, JobOptions, Method, Misfit, Mistake, Page, PageKind,
-    Require, Route, Scope, Step, Template, TemplateError, nearest,
+    Answer, Check, Chosen, Conversation, Field, FieldType, FollowUp, JobOptions, Method, Misfit, Mistake, Page,
+    PageKind, Require, Route, Scope, Step, Template, TemplateError, nearest,
 };
 
 /// The most steps of a recipe.
 const STEPS_MAX: usize = 100;
 /// The most follow-ups of a recipe.
 const FOLLOW_UPS_MAX: usize = 16;
+/// The most checks of an input.
+const CHECKS_MAX: usize = 16;
 /// The largest recipe, in bytes.
 pub const RECIPE_MAX: usize = 1 << 20;
 
@@ -35,6 +37,8 @@ pub struct Recipe {
     pub route: Route,
     /// What it is given.
     pub input: Vec<Field>,
+    /// What must hold of all that it is given.
+    pub checks: Vec<Check>,
     /// How its jobs are run.
     pub job: JobOptions,
     /// What is done, in order.
@@ -98,6 +102,7 @@ impl Recipe {
         };
         let input = top.take("input").and_then(|value| reading.table("[input]".to_owned(), value));
         let input = Field::read_all(input, route.as_ref(), reading);
+        let checks = checks(&mut top, &input, reading);
         let job = top.take("job").and_then(|value| reading.table("[job]".to_owned(), value));
         let job = job.map(|entries| JobOptions::read(entries, reading)).unwrap_or_default();
         let conversation = top.take("conversation").and_then(|value| reading.table("[conversation]".to_owned(), value));
@@ -125,6 +130,7 @@ impl Recipe {
             summary,
             route: route?,
             input,
+            checks,
             job,
             conversation,
             steps,
@@ -145,7 +151,7 @@ impl Recipe {
     /// # Errors
     /// Everything that is wrong with what was sent.
     pub fn collect(&self, sent: Sent) -> Result<Value, Vec<Misfit>> {
-        collect(&self.input, sent, self.route.ignore_unknown)
+        self.checked(collect(&self.input, sent, self.route.ignore_unknown)?)
     }
 
     /// An input that came whole, with what was left out of it.
@@ -153,7 +159,12 @@ impl Recipe {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn complete(&self, input: Value) -> Result<Value, Vec<Misfit>> {
-        complete(&self.input, input)
+        self.checked(complete(&self.input, input)?)
+    }
+
+    fn checked(&self, input: Value) -> Result<Value, Vec<Misfit>> {
+        let misfits: Vec<Misfit> = self.checks.iter().filter_map(|check| check.misfit(&input)).collect();
+        if misfits.is_empty() { Ok(input) } else { Err(misfits) }
     }
 
     /// How a job with this input is run. It waits in the recipe's own queue unless it says otherwise.
@@ -285,6 +296,16 @@ fn follow_ups<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> Vec<Follo
         reading.complain(beyond.name.span(), format!("a recipe has {FOLLOW_UPS_MAX} follow-ups at most"), None);
     }
     named.into_iter().filter_map(|entry| FollowUp::read(entry, reading)).collect()
+}
+
+fn checks<'t>(top: &mut Entries<'t>, input: &[Field], reading: &mut Reading<'t>) -> Vec<Check> {
+    let entries = top.take("checks").and_then(|value| reading.table("[checks]".to_owned(), value));
+    let named = entries.map(|mut entries| entries.rest()).unwrap_or_default();
+    if let Some(beyond) = named.get(CHECKS_MAX) {
+        reading.complain(beyond.name.span(), format!("a recipe has {CHECKS_MAX} checks at most"), None);
+    }
+    let fields: Vec<&str> = input.iter().map(|field| field.name.as_str()).collect();
+    named.into_iter().filter_map(|entry| Check::read(entry, &fields, reading)).collect()
 }
 
 fn errors<'t>(top: &mut Entries<'t>, reading: &mut Reading<'t>) -> BTreeMap<String, Answer> {

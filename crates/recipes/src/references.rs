@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::read::Reading;
 use crate::scope::JOB_FACTS;
 use crate::template::Formula;
-use crate::{FollowUp, PageKind, Recipe, nearest};
+use crate::{Check, FollowUp, PageKind, Recipe, nearest};
 
 /// What expressions at one place may refer to.
 struct Sight<'r> {
@@ -15,6 +15,8 @@ struct Sight<'r> {
     names: Vec<&'static str>,
     /// What may be read of the job there.
     job: &'static [&'static str],
+    /// Whether links to files are made there: whatever is kept would keep a link that has expired.
+    links: bool,
 }
 
 /// What an accepted job is known by.
@@ -28,7 +30,7 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
         let steps: Vec<&str> = step.needs.iter().map(|at| recipe.steps[*at].name.as_str()).collect();
         let mut names = if step.for_each.is_some() { vec!["item", "index"] } else { Vec::new() };
         names.extend(&talk);
-        let sight = Sight { recipe, steps, names, job: &ACCEPTED };
+        let sight = Sight { recipe, steps, names, job: &ACCEPTED, links: false };
         sight.look(step.formulas(), &step.span, reading);
         let sight = Sight { names: [sight.names, vec!["error"]].concat(), ..sight };
         sight.look(step.formulas_on_error(), &step.span, reading);
@@ -39,10 +41,12 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
         steps: steps.to_vec(),
         names: names.to_vec(),
         job,
+        links: false,
     };
+    let answer = |names: &[&'static str], job| Sight { links: true, ..sight(&[], names, job) };
     let whole = 0..0;
     let names = [vec!["degraded"], talk.clone()].concat();
-    let after = Sight { recipe, steps: seen, names, job: &ACCEPTED };
+    let after = Sight { recipe, steps: seen, names, job: &ACCEPTED, links: false };
     after.look(recipe.require.iter().flat_map(|require| require.formulas()).collect(), &whole, reading);
     after.look(recipe.result.iter().flat_map(|result| result.formulas()).collect(), &whole, reading);
     let with_result = Sight { names: [after.names.clone(), vec!["result"]].concat(), ..after };
@@ -52,16 +56,16 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
         sight(&[], &[], &[]).look(conversation.formulas_before(), &whole, reading);
     }
     sight(&[], &[], &[]).look(recipe.job.formulas(), &whole, reading);
-    sight(&[], &talk, &ACCEPTED).look(recipe.accepted.formulas(), &whole, reading);
+    sight(&[], &[], &[]).look(recipe.checks.iter().flat_map(Check::formulas).collect(), &whole, reading);
+    answer(&talk, &ACCEPTED).look(recipe.accepted.formulas(), &whole, reading);
     for (kind, page) in &recipe.pages {
-        let sight = match kind {
-            PageKind::List => sight(&[], &["jobs"], &[]),
-            PageKind::Messages => sight(&[], &["conversation"], &[]),
-            PageKind::Status | PageKind::Cancel => sight(&[], &[], &JOB_FACTS),
+        let (sight, of_item) = match kind {
+            PageKind::List => (answer(&["jobs"], &[]), answer(&talk, &JOB_FACTS)),
+            PageKind::Messages => (answer(&["conversation"], &[]), answer(&["message"], &[])),
+            PageKind::Status | PageKind::Cancel => (answer(&talk, &JOB_FACTS), answer(&[], &[])),
         };
         sight.look(page.answer.formulas(), &whole, reading);
-        let of_job = Sight { names: Vec::new(), recipe, steps: Vec::new(), job: &JOB_FACTS };
-        of_job.look(page.item.iter().flat_map(|item| item.formulas()).collect(), &whole, reading);
+        of_item.look(page.item.iter().flat_map(|item| item.formulas()).collect(), &whole, reading);
     }
     for answer in recipe.errors.values() {
         sight(&[], &["problem"], &[]).look(answer.formulas(), &whole, reading);
@@ -72,6 +76,11 @@ impl Sight<'_> {
     fn look(&self, formulas: Vec<&Formula>, span: &Range<usize>, reading: &mut Reading<'_>) {
         let mut told = BTreeSet::new();
         for formula in formulas {
+            if !self.links && formula.makes_links() {
+                let place = reading.find(formula.source(), span.start).unwrap_or_else(|| span.clone());
+                let hint = "keep the file's id, and make its link in an answer".to_owned();
+                reading.complain(place, "links expire, and are made only in answers".to_owned(), Some(hint));
+            }
             for reference in formula.references() {
                 if let Err((message, hint)) = self.knows(&reference)
                     && told.insert(message.clone())

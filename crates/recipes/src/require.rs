@@ -3,7 +3,8 @@ use crate::step::formula;
 use crate::template::Formula;
 use crate::{Scope, Template, TemplateError};
 
-/// What must hold once every step has ended; the job has failed otherwise.
+/// What must hold: of a recipe once every step has ended, or the job has failed; of an input before there is a job, or it is
+/// refused.
 #[derive(Debug)]
 pub struct Require {
     /// What must hold.
@@ -13,14 +14,20 @@ pub struct Require {
 }
 
 impl Require {
+    /// Of a recipe.
     pub(crate) fn read<'t>(mut entries: Entries<'t>, reading: &mut Reading<'t>) -> Option<Self> {
+        let require = Self::of("[require]", &mut entries, reading);
+        entries.finish(reading);
+        require
+    }
+
+    pub(crate) fn of<'t>(title: &str, entries: &mut Entries<'t>, reading: &mut Reading<'t>) -> Option<Self> {
         let span = entries.span();
         let that = entries.text("that", reading).and_then(|text| formula(&text, reading));
         let otherwise = entries.template("otherwise", reading);
-        entries.finish(reading);
         if that.is_none() || otherwise.is_none() {
             let hint = Some("such as that = \"steps.score > 0\" and otherwise = \"there is no score\"".to_owned());
-            reading.complain(span, "[require] says what must hold, and what is told otherwise".to_owned(), hint);
+            reading.complain(span, format!("{title} says what must hold, and what is told otherwise"), hint);
         }
         Some(Self { that: that?, otherwise: otherwise? })
     }

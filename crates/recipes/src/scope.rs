@@ -1,11 +1,43 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use minijinja::Value as Computed;
+use minijinja::value::Object;
 use serde_json::{Value, json};
 
 /// What expressions can name: `input`, `steps`, `job`, and inside a loop `item` and `index`.
 #[derive(Clone, Debug, Default)]
 pub struct Scope(BTreeMap<&'static str, Computed>);
+
+/// Under what the maker of links is kept: no expression can name it.
+const LINKS: &str = "(links)";
+
+/// Makes the address of a file by its id, good for so long at least; nothing if that is the id of none.
+pub type LinkTo = dyn Fn(&str, Duration) -> Option<String> + Send + Sync;
+
+/// A maker of links, as expressions carry it.
+pub(crate) struct Links(Box<LinkTo>);
+
+impl Links {
+    /// The address of a file.
+    pub(crate) fn to(&self, file: &str, life: Duration) -> Option<String> {
+        (self.0)(file, life)
+    }
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Links")
+    }
+}
+
+impl Object for Links {}
+
+/// What makes links where an expression is computed, if anything does there.
+pub(crate) fn links(state: &minijinja::State<'_, '_>) -> Option<Arc<Links>> {
+    state.lookup(LINKS)?.downcast_object::<Links>()
+}
 
 /// What there is to say of a job.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +72,13 @@ impl Scope {
     /// A scope that holds an input.
     #[must_use]
     pub fn of_input(input: &Value) -> Self {
-        Self::default().with("input", input)
+        Self::default().with_input(input)
+    }
+
+    /// With an input.
+    #[must_use]
+    pub fn with_input(self, input: &Value) -> Self {
+        self.with("input", input)
     }
 
     /// With the results of steps so far, by name; of those that were left out, nothing.
@@ -103,6 +141,19 @@ impl Scope {
     #[must_use]
     pub fn with_problem(self, problem: &Value) -> Self {
         self.with("problem", problem)
+    }
+
+    /// With a message of a conversation.
+    #[must_use]
+    pub fn with_message(self, message: &Value) -> Self {
+        self.with("message", message)
+    }
+
+    /// Where files have addresses that this makes.
+    #[must_use]
+    pub fn with_links(mut self, to: Box<LinkTo>) -> Self {
+        self.0.insert(LINKS, Computed::from_object(Links(to)));
+        self
     }
 
     /// With the jobs of a list, as its items tell them.

@@ -94,6 +94,11 @@ impl Formula {
         all.into_iter().flatten().flat_map(|expression| expression.undeclared_variables(true)).collect()
     }
 
+    /// Whether it makes links to files.
+    pub(crate) fn makes_links(&self) -> bool {
+        words::uses(&self.source, "link")
+    }
+
     /// Its value.
     ///
     /// # Errors

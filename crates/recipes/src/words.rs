@@ -3,7 +3,7 @@ use minijinja::{Environment, ErrorKind, Value};
 use crate::nearest;
 
 /// Filters that are of use, for hints.
-const FILTERS: [&str; 27] = [
+const FILTERS: [&str; 28] = [
     "abs",
     "answer",
     "batch",
@@ -17,6 +17,7 @@ const FILTERS: [&str; 27] = [
     "join",
     "last",
     "length",
+    "link",
     "list",
     "lower",
     "map",
@@ -66,6 +67,11 @@ pub(crate) fn check(environment: &Environment<'_>, source: &str) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// Whether an expression uses this filter.
+pub(crate) fn uses(source: &str, filter: &str) -> bool {
+    tokens(source).windows(2).any(|pair| pair[0] == "|" && pair[1] == filter)
 }
 
 /// Names and signs, without what is quoted.

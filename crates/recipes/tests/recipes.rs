@@ -292,6 +292,7 @@ fn the_schema_has_every_entry_that_is_read() {
         ("/properties/conversation/properties", "[conversation]"),
         ("/properties/messages/properties", "[messages]"),
         ("/properties/require/properties", "[require]"),
+        ("/properties/checks/additionalProperties/properties", "[checks.a]"),
         ("/properties/follow_ups/additionalProperties/properties", "[follow_ups.a]"),
         ("/properties/input/additionalProperties/oneOf/1/properties", "[input.a]"),
     ] {
@@ -336,4 +337,60 @@ input = { conversation_id = "{{ conversation.id }}" }
         "unheard",
         mistakes(&text.replace("conversation.summary", "conversaton.summary").replace("message", "mesage"))
     );
+}
+
+/// Takes a picture, and shows it.
+const PICTURE: &str = r#"
+name = "picture"
+[route]
+post = "/api/pictures"
+[input]
+picture = { type = "file", types = ["image/png"], optional = true }
+url = { type = "string", optional = true }
+[checks.either]
+that = "input.picture or input.url"
+otherwise = "send a picture{{ '' if input.url is none else ' that is one' }}, or its address"
+field = "picture"
+[steps.keep]
+kind = "echo"
+input = "{{ input.picture.id }}"
+[status]
+get = "/api/pictures/{id}"
+body = { soon = "{{ job.result | link('10s') }}", later = "{{ job.result | link }}" }
+[messages]
+get = "/api/talks/{id}"
+item = { said = "{{ message.content }}" }
+"#;
+
+#[test]
+fn an_input_is_looked_at_as_a_whole_before_there_is_a_job() {
+    let recipe = read(PICTURE);
+    let misfits = recipe.collect(sent(json!({}))).unwrap_err();
+    assert_eq!((&*misfits[0].pointer, &*misfits[0].detail), ("/picture", "send a picture, or its address"));
+    assert_eq!(
+        recipe.complete(json!({ "url": "" })).unwrap_err()[0].detail,
+        "send a picture that is one, or its address"
+    );
+    assert!(recipe.complete(json!({ "url": "https://a.example/" })).is_ok());
+}
+
+#[test]
+fn links_are_made_where_answers_are_and_nowhere_else() {
+    let recipe = read(PICTURE);
+    let body = recipe.pages[&PageKind::Status].answer.body.as_ref().unwrap();
+    let told = |result: Option<Value>| {
+        let links = |file: &str, life: std::time::Duration| {
+            file.strip_prefix("file-").map(|name| format!("/{name}/{}", life.as_secs()))
+        };
+        let job = JobFacts { result, ..JobFacts::default() };
+        body.render(&Scope::default().with_links(Box::new(links)).with_job(&job))
+    };
+    assert_eq!(told(Some(json!("file-1"))).unwrap(), json!({ "soon": "/1/10", "later": "/1/3600" }));
+    assert_eq!(told(None).unwrap(), json!({ "soon": null, "later": null }));
+    assert!(told(Some(json!("none"))).unwrap_err().reason.contains("no id of a file"));
+    let nowhere = body.render(&Scope::default().with_job(&JobFacts::default())).unwrap_err();
+    assert_eq!(nowhere.reason, "links are made only in answers");
+    let wrong = PICTURE.replace("input.picture.id }}", "input.picture.id | link }}").replace("image/png", "image/heic");
+    let wrong = wrong.replace("url = { type = \"string\"", "url = { type = \"string\", types = [\"image/png\"]");
+    insta::assert_snapshot!("links", mistakes(&wrong.replace("field = \"picture\"", "field = \"pictur\"")));
 }

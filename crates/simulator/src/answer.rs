@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::emitter::Emitter;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, METADATA, OVERSIZE};
 use crate::inbound::Inbound;
 use crate::jobs::Job;
 use crate::ledger::End;
@@ -26,6 +26,8 @@ use crate::work::Work;
 /// What a slow drip gives at once, and how long it waits unless it is told.
 const DRIP_BYTES: usize = 8;
 pub(crate) const DRIP_WAIT: Duration = Duration::from_millis(100);
+/// How many zeros are sent at once.
+const ZEROS: usize = 64 * 1024;
 /// How long the first part of an answer has to get out before the connection is reset: what is not sent is lost.
 pub(crate) const BEFORE_RESET: Duration = Duration::from_millis(50);
 /// What is no JSON.
@@ -120,6 +122,17 @@ pub(crate) async fn go_wrong(response: &mut Response, fault: &Fault, line: &Line
         *response = cut();
         return;
     }
+    match fault.kind {
+        FaultKind::WebPage => {
+            *response = Html("<!doctype html><title>Not here</title><p>This is no answer.</p>").into_response();
+            return;
+        }
+        FaultKind::Redirected => {
+            *response = (StatusCode::FOUND, [(header::LOCATION, METADATA)]).into_response();
+            return;
+        }
+        _ => {}
+    }
     let body = std::mem::take(response.body_mut());
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -148,6 +161,7 @@ fn faulty(bytes: Bytes, fault: &Fault, line: Line) -> Body {
         FaultKind::Stall => pieces([start, rest].into(), wait),
         FaultKind::Truncate => Body::from(start),
         FaultKind::Malformed => Body::from([&start[..], GARBAGE.as_bytes()].concat()),
+        FaultKind::Oversized => oversized(bytes),
         FaultKind::SlowDrip => pieces(drops(&bytes).collect(), Some(wait.unwrap_or(DRIP_WAIT))),
         _ => Body::from(bytes),
     }
@@ -164,6 +178,13 @@ fn pieces(pieces: VecDeque<Bytes>, wait: Option<Duration>) -> Body {
         }
         Some((Chunk::Ok(piece), (pieces, false, wait)))
     }))
+}
+
+/// The bytes, and zeros behind them.
+fn oversized(bytes: Bytes) -> Body {
+    let zeros = Bytes::from_static(&[0; ZEROS]);
+    let padding = (bytes.len()..OVERSIZE).step_by(ZEROS).map(move |_| zeros.clone());
+    Body::from_stream(stream::iter(std::iter::once(bytes).chain(padding).map(Chunk::Ok)))
 }
 
 /// The pieces of a slow drip.

@@ -101,20 +101,39 @@ fn standing(inbound: &Inbound, job: &Job, stage: Stage, with_logs: bool) -> Valu
     if stage.is_over() {
         body["metrics"] = json!({"inference_time": job.plan.simulated(job.plan.whole()).as_secs_f64()});
     }
-    if let Some((error, kind)) = error(stage) {
-        body["error"] = json!(error);
+    if let Some(Ended { message, kind, .. }) = error(job, stage) {
+        body["error"] = json!(message);
         body["error_type"] = json!(kind);
     }
     body
 }
 
-/// Why there is no result, and the type of that.
-fn error(stage: Stage) -> Option<(&'static str, &'static str)> {
-    match stage {
-        Stage::Failed => Some(("The simulated work failed.", "internal_server_error")),
-        Stage::Cancelled => Some(("The request was cancelled.", "client_cancelled")),
-        Stage::Queued { .. } | Stage::Running | Stage::Done => None,
-    }
+/// Why there is no result.
+struct Ended {
+    status: StatusCode,
+    message: &'static str,
+    kind: &'static str,
+}
+
+fn error(job: &Job, stage: Stage) -> Option<Ended> {
+    let (status, message, kind) = match (stage, job.fails_with) {
+        (Stage::Failed, Some(422)) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The content was flagged by a content checker.",
+            "content_policy_violation",
+        ),
+        (Stage::Failed, Some(504)) => {
+            (StatusCode::GATEWAY_TIMEOUT, "The request was not started in time.", "startup_timeout")
+        }
+        (Stage::Failed, status) => {
+            let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, "The simulated work failed.", "internal_server_error")
+        }
+        (Stage::Cancelled, _) => (StatusCode::INTERNAL_SERVER_ERROR, "The request was cancelled.", "client_cancelled"),
+        (Stage::Queued { .. } | Stage::Running | Stage::Done, _) => return None,
+    };
+    Some(Ended { status, message, kind })
 }
 
 /// What the work has said so far.
@@ -161,10 +180,13 @@ async fn result(address: Address, mut inbound: Inbound) -> Result<Response, Refu
     let job = find(&mut inbound, address).await?;
     match job.stage(Instant::now()) {
         Stage::Done => Ok(inbound.dress(Json(pictures(&inbound, &job)).into_response())),
-        stage => Err(match error(stage) {
-            Some((message, kind)) => {
-                let mut response = Json(json!({"detail": message, "error_type": kind})).into_response();
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        stage => Err(match error(&job, stage) {
+            Some(Ended { status, message, kind }) => {
+                // What is wrong with what was asked for is told by its place.
+                let place = json!([{"loc": ["body", "prompt"], "msg": message, "type": kind, "input": null}]);
+                let detail = if status == StatusCode::UNPROCESSABLE_ENTITY { place } else { json!(message) };
+                let mut response = Json(json!({"detail": detail, "error_type": kind})).into_response();
+                *response.status_mut() = status;
                 inbound.dress(response).into()
             }
             None => inbound.refuse(&No::invalid("Request is still in progress")),

@@ -50,9 +50,21 @@ pub enum FaultKind {
     ErrorMid,
     /// The answer comes a few bytes at a time, [`Fault::wait_ms`] apart.
     SlowDrip,
-    /// It is accepted, and then the work fails: a background response, a queued job, a prediction.
+    /// It is accepted, and then the work fails: a background response, a queued job, a prediction. FAL's has the status that
+    /// [`Fault`] names: 422 for what breaks its rules, 504 for what was not started in time.
     Fails,
+    /// A page of HTML, with status 200, instead of the answer.
+    WebPage,
+    /// The answer, and behind it zeros up to 64 MiB.
+    Oversized,
+    /// A redirect to where clouds tell their machines secrets, instead of the answer.
+    Redirected,
 }
+
+/// How much an answer has that is too large.
+pub(crate) const OVERSIZE: usize = 64 << 20;
+/// Where clouds tell their machines secrets; whoever follows a redirect there tells them on.
+pub(crate) const METADATA: &str = "http://169.254.169.254/latest/meta-data/";
 
 /// How a 429 or 503 says when to come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub(crate) background: bool,
     /// Its work fails in the end.
     pub(crate) fails: bool,
+    /// With this status, where a failure has one.
+    pub(crate) fails_with: Option<u16>,
     pub(crate) cancel: CancellationToken,
     pub(crate) cancelled: Mutex<Option<Instant>>,
     /// What the ledger is told when it ends.

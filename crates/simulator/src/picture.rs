@@ -6,8 +6,13 @@ use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::{Compression, Crc, write::ZlibEncoder};
+use tokio::time::Instant;
 
-use crate::draw::{Draw, mix};
+use crate::answer::go_wrong;
+use crate::draw::{Draw, hash, mix};
+use crate::inbound::Inbound;
+use crate::refusal::Refusal;
+use crate::rules::Asked;
 
 /// How wide or high a picture can be.
 pub const PICTURE_SIDE_MAX: u32 = 2_048;
@@ -62,14 +67,24 @@ fn pixels(seed: u64, width: u32, height: u32) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// Serves a picture by its address.
-pub(crate) async fn serve(Path(name): Path<String>) -> Response {
+/// What rules for faults call pictures that are fetched.
+const MODEL: &str = "pictures";
+
+/// Serves a picture by its address: to everybody, as a provider's network of copies does.
+pub(crate) async fn serve(Path(name): Path<String>, inbound: Inbound) -> Result<Response, Refusal> {
     let Some((seed, width, height)) = parse(&name) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return Ok(StatusCode::NOT_FOUND.into_response());
     };
+    let asked = Asked { dialect: inbound.dialect, model: MODEL, creates: false };
+    let mut draw = Draw::new(hash(&[inbound.request_id.as_bytes()]));
+    let fault = inbound.sim.rules().pick(&asked, Instant::now(), &mut draw);
+    inbound.meet(fault.as_ref()).await?;
     let mut response = png(seed, width, height).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/png"));
-    response
+    if let Some(fault) = &fault {
+        go_wrong(&mut response, fault, &inbound.line).await;
+    }
+    Ok(response)
 }
 
 fn parse(name: &str) -> Option<(u64, u32, u32)> {

@@ -54,7 +54,7 @@ fn value(schema: &Value, draw: &mut Draw, depth: usize, said: &str) -> Value {
         && let Some(drawn) = choices.get(below(draw, choices.len()))
     {
         let is_said = |choice: &&Value| choice.as_str().is_some_and(|name| said.contains(&name.to_lowercase()));
-        let choice = choices.iter().find(is_said).unwrap_or(drawn);
+        let choice = choices.iter().find(is_said).or(schema.get("default")).unwrap_or(drawn);
         return if schema.get("enum").is_some() { choice.clone() } else { value(choice, draw, depth + 1, said) };
     }
     let kind = &schema["type"];
@@ -124,6 +124,14 @@ mod tests {
         };
         assert_eq!(said("Transform my living room"), "transform");
         assert_eq!(said("Let us chat"), "chat");
+    }
+
+    #[test]
+    fn a_choice_that_is_not_named_is_the_usual_one_if_there_is_one() {
+        let schema = json!({"enum": ["chat", "transform"], "default": "chat"});
+        let chosen = |seed: u64, said: &str| value(&schema, &mut Draw::new(seed), 0, said);
+        assert!((0..20).all(|seed| chosen(seed, "which colour?") == "chat"));
+        assert_eq!(chosen(1, "transform it"), "transform");
     }
 
     #[test]

@@ -88,6 +88,38 @@ async fn fal_cancels_and_fails() {
 }
 
 #[tokio::test]
+async fn fal_fails_as_it_is_told_to() {
+    let sim = simulator(QUICK).await;
+    for (status, of_type) in [(422, "content_policy_violation"), (504, "startup_timeout")] {
+        let fault = json!({"kind": "fails", "status": status}).to_string();
+        let begun = post_with(sim.address(), FLUX, &[("x-sim-fault", &fault)], &json!({"prompt": "x"})).await.json();
+        let told = get(sim.address(), &path(&begun["status_url"])).await.json();
+        assert_eq!((&told["status"], &told["error_type"]), (&json!("COMPLETED"), &json!(of_type)));
+        let result = get(sim.address(), &path(&begun["response_url"])).await;
+        assert_eq!((result.status, result.json()["detail"].is_array()), (status, status == 422));
+    }
+}
+
+#[tokio::test]
+async fn a_picture_may_be_something_else() {
+    let sim = simulator(QUICK).await;
+    let begun = post(sim.address(), FLUX, &json!({"prompt": "x"})).await.json();
+    let result = get(sim.address(), &path(&begun["response_url"])).await.json();
+    let picture = path(&result["images"][0]["url"]);
+    let met = async |kind: &str| {
+        let rule = json!({"rules": [{"fault": {"kind": kind}, "model": "pictures", "on": "poll", "calls": 1}]});
+        assert_eq!(post(sim.address(), "/sim/faults", &rule).await.status, 200);
+        get(sim.address(), &picture).await
+    };
+    assert!(met("web_page").await.headers["content-type"].starts_with("text/html"));
+    let redirected = met("redirected").await;
+    assert!(redirected.status == 302 && redirected.headers["location"].starts_with("http://169.254.169.254/"));
+    assert!(met("oversized").await.body.len() > 60 << 20);
+    assert_eq!(met("unavailable").await.status, 503);
+    assert!(get(sim.address(), &picture).await.body.starts_with(b"\x89PNG"));
+}
+
+#[tokio::test]
 async fn replicate_predicts_waits_and_cancels() {
     let sim = simulator(QUEUED).await;
     let body = json!({"version": "v1", "input": {"prompt": "x"}});

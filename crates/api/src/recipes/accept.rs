@@ -1,20 +1,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use raincheck_core::{Job, Labels, Problem, ProblemType};
 use raincheck_engine::{Submission, SubmitError, Submitted};
-use raincheck_recipes::{Chosen, JobFacts, PageKind, Recipe, Scope};
+use raincheck_recipes::{Chosen, JobFacts, PageKind, Recipe};
 use raincheck_store::{Idempotency, StoreError};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::sent::Arrived;
-use super::{Guest, Peer, answer, talk};
+use super::{Guest, Peer, answer, links, pages, talk};
 use crate::api::Api;
 use crate::jobs::{IdempotencyKey, JobView, marked};
+use crate::prefer;
 use crate::problem::ApiError;
 use crate::reply;
 use crate::wait::spread;
@@ -34,6 +36,7 @@ pub(super) async fn accept(
     limit(api, recipe, parts.extensions.get::<Peer>())?;
     let key = IdempotencyKey::from_request_parts(&mut parts, api).await?;
     room(api, recipe)?;
+    let wait = prefer::wait(&parts.headers).map(|wait| wait.min(api.settings.wait_max));
     let request = Request::from_parts(parts, body);
     let mut arrived = Arrived::read(api, recipe, &guest.tenant, path, request).await?;
     let submitted = submit(api, recipe, &guest, key, std::mem::take(&mut arrived.sent)).await;
@@ -44,7 +47,26 @@ pub(super) async fn accept(
             other?
         }
     };
-    Ok(marked(told(api, recipe, submitted.job(), &input)?, &submitted))
+    let told = match wait {
+        Some(wait) => waited(api, recipe, submitted.job(), &input, wait).await?,
+        None => told(api, recipe, submitted.job(), &input)?,
+    };
+    Ok(marked(told, &submitted))
+}
+
+/// What the status page says, if the job ends in time; else that it was accepted.
+async fn waited(api: &Api, recipe: &Recipe, job: &Job, input: &Value, wait: Duration) -> Result<Response, ApiError> {
+    let ended = api.job(job.id, Some(&job.spec.tenant), Some(wait)).await?.filter(|job| job.life.state.is_final());
+    let mut response = match &ended {
+        Some(job) => pages::page(api, recipe, PageKind::Status, job).await?,
+        None => told(api, recipe, job, input)?,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location(recipe, job));
+    if let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs())) {
+        headers.insert(prefer::PREFERENCE_APPLIED, applied);
+    }
+    Ok(response)
 }
 
 /// Refuses whoever comes too often.
@@ -157,16 +179,20 @@ fn told(api: &Api, recipe: &Recipe, job: &Job, input: &Value) -> Result<Response
     };
     let view = JobView::new(job, api);
     let look_again = spread(view.estimated_wait(api.engine.clock().now()));
-    let mut scope = Scope::of_input(input).with_job(&facts);
+    let mut scope = links::to(api, &job.spec.tenant).with_input(input).with_job(&facts);
     if let Some(turn) = &job.spec.turn {
         scope = scope.with_conversation(&talk::facts(turn));
     }
     let usual = (StatusCode::ACCEPTED, || reply::json(StatusCode::ACCEPTED, &view));
     let mut response = answer::told(recipe, &recipe.accepted, &scope, usual)?;
     let headers = response.headers_mut();
-    let page = recipe.pages.get(&PageKind::Status).map(|page| page.path.with(&facts.id));
-    let location = page.and_then(|page| HeaderValue::try_from(page).ok()).unwrap_or_else(|| reply::location(job.id));
-    headers.insert(header::LOCATION, location);
+    headers.insert(header::LOCATION, location(recipe, job));
     headers.insert(header::RETRY_AFTER, HeaderValue::from(look_again));
     Ok(response)
+}
+
+/// Where it is told how far the job is.
+fn location(recipe: &Recipe, job: &Job) -> HeaderValue {
+    let page = recipe.pages.get(&PageKind::Status).map(|page| page.path.with(&job.id.to_string()));
+    page.and_then(|page| HeaderValue::try_from(page).ok()).unwrap_or_else(|| reply::location(job.id))
 }

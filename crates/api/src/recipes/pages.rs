@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::accept::RECIPE;
 use super::stream::Telling;
-use super::{Guest, answer, facts};
+use super::{Guest, answer, facts, links, talk};
 use crate::api::Api;
 use crate::body::OptionalJsonBody;
 use crate::jobs::{Follower, JobView, last_event_id, wants_stream};
@@ -105,7 +105,7 @@ pub(super) async fn list(api: &Arc<Api>, recipe: &Recipe, request: Request) -> R
     }
     let jobs = Value::Array(jobs);
     let usual = (StatusCode::OK, || reply::json(StatusCode::OK, &json!({ "jobs": jobs })));
-    answer::told(recipe, &page.answer, &Scope::default().with_jobs(&jobs), usual)
+    answer::told(recipe, &page.answer, &links::to(api, &guest.tenant).with_jobs(&jobs), usual)
 }
 
 async fn item(api: &Api, recipe: &Recipe, page: &Page, job: &Job) -> Result<Value, ApiError> {
@@ -144,7 +144,8 @@ pub(super) async fn told(api: &Api, recipe: &Recipe, guest: &Guest, id: JobId) -
     body.render_json(&scope(api, &job).await.ok()?).ok()
 }
 
-async fn page(api: &Api, recipe: &Recipe, kind: PageKind, job: &Job) -> Result<Response, ApiError> {
+/// What a page of the recipe says of a job.
+pub(super) async fn page(api: &Api, recipe: &Recipe, kind: PageKind, job: &Job) -> Result<Response, ApiError> {
     let usual = (StatusCode::OK, || reply::json(StatusCode::OK, &JobView::new(job, api)));
     let none = Answer::default();
     let answer = recipe.pages.get(&kind).map_or(&none, |page| &page.answer);
@@ -158,5 +159,10 @@ async fn scope(api: &Api, job: &Job) -> Result<Scope, ApiError> {
         None => Value::Null,
     };
     let input = order.get("input").cloned().unwrap_or_default();
-    Ok(Scope::of_input(&input).with_job(&facts::facts(api, job)))
+    let scope = links::to(api, &job.spec.tenant).with_input(&input);
+    let scope = scope.with_job(&facts::facts(api, job));
+    Ok(match &job.spec.turn {
+        Some(turn) => scope.with_conversation(&talk::facts(turn)),
+        None => scope,
+    })
 }

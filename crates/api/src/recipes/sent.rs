@@ -9,6 +9,7 @@ use raincheck_core::{ProblemType, Tenant};
 use raincheck_recipes::{Field, FieldType, Recipe, Sent};
 use serde_json::{Map, Value, json};
 
+use super::coming::Coming;
 use super::fields;
 use crate::api::Api;
 use crate::body::{JsonBody, next_piece, patience};
@@ -173,18 +174,13 @@ impl Arrived {
         let now = api.engine.clock().now();
         let id = FileId::new(now, api.engine.random());
         let wanted = Wanted { id, tenant: tenant.clone(), filename, purpose: PURPOSE.to_owned(), created_at: now };
-        let mut file = blobs.begin(wanted, max).await.map_err(refused)?;
-        let mut is_empty = true;
+        let mut upload = blobs.begin(wanted, max).await.map_err(refused)?;
+        upload.expire_at(now.after(KEPT));
+        let mut file = Coming::new(upload, field)?;
         while let Some(piece) = pieces.next().await? {
-            is_empty = false;
-            file.write(&piece).await.map_err(refused)?;
+            file.write(&piece).await?;
         }
-        if is_empty {
-            let detail = format!("{}: the file is empty", field.name);
-            return Err(ApiError::new(ProblemType::INVALID_INPUT, detail));
-        }
-        file.expire_at(now.after(KEPT));
-        let about = file.finish().await.map_err(refused)?;
+        let about = file.finish().await?;
         let told = json!({
             "id": about.id.as_str(),
             "filename": about.filename,

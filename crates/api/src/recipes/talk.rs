@@ -10,7 +10,7 @@ use raincheck_recipes::{PageKind, Recipe, Scope, TemplateError};
 use raincheck_store::{MessagesRead, Order};
 use serde_json::{Value, json};
 
-use super::{Guest, answer};
+use super::{Guest, answer, links};
 use crate::api::Api;
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -38,7 +38,7 @@ pub(super) fn turn(recipe: &Recipe, input: &Value) -> Result<Option<TurnWish>, P
     Ok(Some(TurnWish { conversation: id, content, metadata: None }))
 }
 
-/// What the answer to an accepted request can say of the conversation.
+/// What an answer can say of the conversation that a job belongs to.
 pub(super) fn facts(turn: &Turn) -> Value {
     json!({ "id": turn.conversation, "message_id": turn.message, "answer_id": turn.answer })
 }
@@ -57,13 +57,19 @@ pub(super) async fn messages(
     let id: ConversationId = text.parse().map_err(|_| unknown())?;
     let store = api.engine.store();
     let conversation = store.conversation(id, guest.sees.as_ref()).await?.ok_or_else(unknown)?;
+    let Some(page) = recipe.pages.get(&PageKind::Messages) else { return Err(unknown().into()) };
+    let links = || links::to(api, &conversation.tenant);
     let (mut messages, mut cursor) = (Vec::new(), None);
     loop {
         let (tenant, order, max) = (guest.sees.clone(), Order::NewestFirst, MESSAGES_MAX - messages.len());
         let read = MessagesRead { conversation: id, tenant, order, cursor, max };
-        let page = store.messages(read).await?.ok_or_else(unknown)?;
-        messages.extend(page.messages.iter().map(shown));
-        cursor = page.next;
+        let found = store.messages(read).await?.ok_or_else(unknown)?;
+        for message in &found.messages {
+            let shown = shown(message);
+            let told = page.item.as_ref().map(|item| item.render(&links().with_message(&shown)));
+            messages.push(told.unwrap_or(Ok(shown)).map_err(|error| answer::broken(recipe, &error))?);
+        }
+        cursor = found.next;
         if cursor.is_none() || messages.len() >= MESSAGES_MAX {
             break;
         }
@@ -77,9 +83,8 @@ pub(super) async fn messages(
         "updated_at": conversation.updated_at,
         "messages": messages,
     });
-    let Some(page) = recipe.pages.get(&PageKind::Messages) else { return Err(unknown().into()) };
     let usual = (StatusCode::OK, || reply::json(StatusCode::OK, &facts));
-    answer::told(recipe, &page.answer, &Scope::default().with_conversation(&facts), usual)
+    answer::told(recipe, &page.answer, &links().with_conversation(&facts), usual)
 }
 
 fn shown(message: &Message) -> Value {

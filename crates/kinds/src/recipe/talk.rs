@@ -24,7 +24,14 @@ impl Course<'_> {
         let after = summary.as_ref().map_or(0, |summary| summary.up_to);
         let messages = self.context.messages_of(id, after, up_to).await?;
         let count = messages.last().map_or(after, |last| last.number);
-        let facts = json!({ "id": id, "summary": said(summary.as_ref()), "summed_up": after, "count": count, "history": history(&messages) });
+        let facts = json!({
+            "id": id,
+            "summary": said(summary.as_ref()),
+            "summed_up": after,
+            "count": count,
+            "history": history(&messages),
+            "messages": whole(&messages),
+        });
         Ok(Some(facts))
     }
 
@@ -78,6 +85,7 @@ fn in_turn(view: &ConversationView) -> Value {
         "turns": view.turns,
         "count": view.messages,
         "history": history(&unsummed),
+        "messages": whole(&view.before),
     })
 }
 
@@ -92,6 +100,15 @@ fn history(messages: &[Message]) -> Vec<Value> {
     let is_answered = |at: usize| messages.get(at + 1).is_none_or(&said);
     let whole = messages.iter().enumerate().filter(|(at, message)| said(message) && is_answered(*at));
     whole.map(|(_, message)| json!({ "role": message.role, "content": text(message) })).collect()
+}
+
+/// Messages with all that they hold, as they were said.
+fn whole(messages: &[Message]) -> Vec<Value> {
+    let shown = |message: &Message| {
+        let content: Value = message.content.as_ref().and_then(|content| content.parse().ok()).unwrap_or_default();
+        json!({ "role": message.role, "state": message.state, "content": content })
+    };
+    messages.iter().map(shown).collect()
 }
 
 fn text(message: &Message) -> String {

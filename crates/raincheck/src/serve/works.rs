@@ -90,7 +90,7 @@ fn with_models(registry: Registry, upstreams: &Upstreams, blobs: &Blobs) -> std:
     }
     let kinds = [Llm::response, Llm::chat, Llm::message, Llm::embed];
     let registry = registry
-        .with(ImageGenerate::new(upstreams.clone()))
+        .with(ImageGenerate::new(upstreams.clone()).with_files(blobs.clone()))
         .with(HttpRequest::new(upstreams.clone()))
         .with(ConversationSummarize::new(upstreams.clone()));
     let registry =
