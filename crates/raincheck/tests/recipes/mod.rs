@@ -5,6 +5,7 @@ mod course;
 mod crash;
 mod files;
 mod follow;
+mod home_design;
 mod reload;
 mod routes;
 mod talk;

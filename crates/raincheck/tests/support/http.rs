@@ -29,6 +29,14 @@ pub(crate) fn delete(address: SocketAddr, path: &str) -> Reply {
     request(address, "DELETE", path, &[], "")
 }
 
+/// The bytes of an answer that is no text.
+pub(crate) fn get_bytes(address: SocketAddr, path: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    send(address, "GET", path, &[], "").read_to_end(&mut bytes).expect("the answer can be read");
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has a head");
+    bytes.split_off(head + 4)
+}
+
 /// `POST` of JSON; of nothing, if `body` is empty.
 pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> Reply {
     let json = [("content-type", "application/json")];

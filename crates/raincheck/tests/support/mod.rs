@@ -7,7 +7,7 @@ mod server;
 pub(crate) mod waves;
 
 pub(crate) use authority::Authority;
-pub(crate) use http::{Reply, delete, get, post, read_until, request};
+pub(crate) use http::{Reply, delete, get, get_bytes, post, read_until, request};
 pub(crate) use place::Place;
 pub(crate) use server::Server;
 
