@@ -3,6 +3,8 @@ const KEPT = "home-design";
 const talk = document.querySelector("#talk");
 const form = document.querySelector("#ask");
 const message = document.querySelector("#message");
+const image = document.querySelector("#image");
+const chosen = document.querySelector("#chosen");
 const send = document.querySelector("#send");
 const stop = document.querySelector("#stop");
 
@@ -10,26 +12,45 @@ let conversation = localStorage.getItem(KEPT);
 let source = null;
 let job = null;
 
+function keep(id) {
+  conversation = id;
+  if (id) localStorage.setItem(KEPT, id);
+  else localStorage.removeItem(KEPT);
+}
+
 function bubble(who, text) {
+  talk.querySelector(".empty")?.remove();
   const element = document.createElement("div");
   element.className = `message ${who}`;
   element.textContent = text;
   talk.append(element);
-  element.scrollIntoView({ block: "end" });
   return element;
 }
 
-function answered(element, { state, content, error }) {
-  element.className = "message assistant";
-  element.textContent = content?.message ?? (state === "cancelled" ? "Stopped." : `That did not work: ${error?.detail ?? state}`);
-  if (!content) element.classList.add("degraded");
-  if (content?.image_url) {
-    const picture = document.createElement("img");
-    picture.src = content.image_url;
-    picture.alt = content.message;
-    element.append(picture);
+function toEnd() {
+  window.scrollTo({ top: document.body.scrollHeight });
+}
+
+function addPicture(element, address, text) {
+  const picture = document.createElement("img");
+  picture.alt = text;
+  picture.addEventListener("load", toEnd);
+  picture.src = address;
+  element.append(picture);
+}
+
+function addOptions(element, options) {
+  const list = document.createElement("div");
+  list.className = "options";
+  for (const { label, message: said } of options) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = label;
+    button.addEventListener("click", () => say(said ?? label));
+    list.append(button);
   }
-  element.scrollIntoView({ block: "end" });
+  element.append(list);
 }
 
 function busy(is) {
@@ -39,68 +60,99 @@ function busy(is) {
 
 // The conversation as it is, and what is still being made of it.
 async function show() {
-  if (!conversation) return talk.replaceChildren();
-  const reply = await fetch(`/home-design/conversations/${conversation}`);
-  if (!reply.ok) {
-    conversation = null;
-    localStorage.removeItem(KEPT);
-    return talk.replaceChildren();
+  source?.close();
+  const reply = conversation && (await fetch(`/home-design/conversations/${conversation}`));
+  if (!reply?.ok) {
+    if (reply?.status === 404) keep(null);
+    const hint = document.createElement("p");
+    hint.className = "empty";
+    hint.textContent = reply && !conversation ? "That conversation is gone. Begin a new one." : "Nothing said yet. A picture of a room and a wish will do.";
+    talk.replaceChildren(hint);
+    return busy(false);
   }
-  const { messages } = await reply.json();
+  const { messages, processing } = await reply.json();
   talk.replaceChildren();
-  for (const said of messages) {
-    if (said.role === "user") {
-      bubble("user", said.content);
-      continue;
+  busy(processing);
+  let followed = false;
+  for (const [at, said] of messages.entries()) {
+    const element = bubble(said.role, said.content);
+    if (said.image_url) addPicture(element, said.image_url, said.role === "user" ? "The room as it is" : said.content);
+    if (said.options && at === messages.length - 1) addOptions(element, said.options);
+    if (said.processing && !followed) {
+      followed = true;
+      follow(said.job_id, element);
+    } else if (said.processing) {
+      waiting(element, "Waiting for its turn");
+    } else if (said.role === "assistant" && !said.image_url && said.content.startsWith("That ")) {
+      element.classList.add("degraded");
     }
-    const element = bubble("assistant", "");
-    if (said.state === "processing") follow(said.job_id, element);
-    else answered(element, said);
   }
+  toEnd();
+}
+
+function waiting(element, text) {
+  element.classList.add("thinking");
+  element.textContent = text;
 }
 
 function follow(id, element) {
   job = id;
-  busy(true);
-  element.classList.add("thinking");
-  element.textContent = "I'm on it...";
+  waiting(element, "On it");
+  const bar = document.createElement("progress");
+  bar.max = 100;
   source = new EventSource(`/home-design/jobs/${id}`);
   source.addEventListener("progress", (event) => {
-    const { message: told } = JSON.parse(event.data);
-    if (told) element.textContent = told;
+    const { message: told, percent } = JSON.parse(event.data);
+    if (!told) return;
+    waiting(element, told);
+    bar.value = percent;
+    element.append(bar);
+    toEnd();
   });
-  source.addEventListener("ended", () => {
-    source.close();
-    busy(false);
-    show();
-  });
+  source.addEventListener("ended", show);
 }
 
-form.addEventListener("submit", async (event) => {
+async function say(text) {
+  const file = image.files[0];
+  const body = new FormData();
+  body.append("message", text);
+  if (conversation) body.append("conversation_id", conversation);
+  if (file) body.append("image", file);
+  const own = bubble("user", text);
+  if (file) addPicture(own, URL.createObjectURL(file), "The room as it is");
+  toEnd();
+  busy(true);
+  try {
+    const reply = await fetch("/home-design/chat", { method: "POST", body });
+    const told = await reply.json();
+    if (!reply.ok) throw new Error(told.detail ?? reply.statusText);
+    keep(told.conversation_id);
+    message.value = "";
+    choose(null);
+    await show();
+  } catch (error) {
+    busy(false);
+    message.value = text;
+    bubble("assistant degraded", `That could not be sent: ${error.message}`);
+    toEnd();
+  }
+}
+
+// Shows which picture is sent along.
+function choose(file) {
+  if (!file) image.value = "";
+  chosen.hidden = !file;
+  if (file) chosen.querySelector("img").src = URL.createObjectURL(file);
+}
+
+form.addEventListener("submit", (event) => {
   event.preventDefault();
   const text = message.value.trim();
-  if (!text || !stop.hidden) return;
-  message.value = "";
-  bubble("user", text);
-  const element = bubble("assistant", "");
-  try {
-    const reply = await fetch("/home-design/chat", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ message: text, conversation_id: conversation }),
-    });
-    const body = await reply.json();
-    if (!reply.ok) throw new Error(body.detail ?? reply.statusText);
-    conversation = body.conversation_id;
-    localStorage.setItem(KEPT, conversation);
-    follow(body.job_id, element);
-  } catch (error) {
-    element.className = "message assistant degraded";
-    element.textContent = `That could not be sent: ${error.message}`;
-    message.value = text;
-  }
+  if (text && stop.hidden) say(text);
 });
 
+image.addEventListener("change", () => choose(image.files[0]));
+chosen.querySelector("button").addEventListener("click", () => choose(null));
 stop.addEventListener("click", () => job && fetch(`/home-design/jobs/${job}/cancel`, { method: "POST" }));
 
 message.addEventListener("keydown", (event) => {
@@ -111,10 +163,8 @@ message.addEventListener("keydown", (event) => {
 });
 
 document.querySelector("#anew").addEventListener("click", () => {
-  source?.close();
-  conversation = null;
-  localStorage.removeItem(KEPT);
-  busy(false);
+  keep(null);
+  choose(null);
   show();
   message.focus();
 });
