@@ -132,6 +132,7 @@ async function say(text) {
     await show();
   } catch (error) {
     busy(false);
+    own.remove();
     message.value = text;
     bubble("assistant degraded", `That could not be sent: ${error.message}`);
     toEnd();
