@@ -69,6 +69,11 @@ impl Courier {
         Self(Arc::new(Inner { blobs, upstreams, clock, turns: Turns::default() }))
     }
 
+    /// The files that it takes.
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
     /// Whether every file that an input names is there for the tenant.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! `image.generate`: pictures (and whatever else such models make) by FAL's queue, Replicate's predictions or OpenAI's images.
 
 mod fal;
-mod inline;
 mod replicate;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::calling::{self, Call, OBJECT_MAX, object};
+use crate::inline::{self, Inlined};
 use crate::once::{Ambiguous, Marks, Steps, is_once, once};
 use crate::{input, remote};
 use fal::Fal;
@@ -110,6 +110,12 @@ impl Call for Input {
     }
 }
 
+/// An object that says nothing but a file's id stands for the file as an address that holds all of it.
+fn data_address(place: &Value, file: &Inlined) -> Option<Value> {
+    let is_all = place.as_object().is_some_and(|fields| fields.len() == 1);
+    is_all.then(|| format!("data:{};base64,{}", file.media_type, file.base64).into())
+}
+
 impl ImageGenerate {
     pub(crate) fn described() -> About {
         let schema = json!({
@@ -147,7 +153,7 @@ impl Handler for ImageGenerate {
         self.check(input).await?;
         let Some(files) = &self.files else { return Ok(()) };
         let input: Input = input::read(input)?;
-        inline::check(files, tenant, &input.input)
+        inline::check(files, tenant, &Value::Object(input.input), "/input/input")
     }
 
     fn lane(&self, input: &Json) -> Option<Lane> {
@@ -165,7 +171,9 @@ impl Handler for ImageGenerate {
         if let Some(files) = &self.files
             && remote::place(&context, &routes)?.is_none()
         {
-            input.input = inline::inlined(files, &context.job().spec.tenant, &input.input).await?;
+            let arguments = Value::Object(std::mem::take(&mut input.input));
+            let inlined = inline::inlined(files, &context.job().spec.tenant, arguments, data_address).await?;
+            input.input = inlined.as_object().cloned().unwrap_or_default();
         }
         calling::first_that_serves(&context, &routes, &input).await
     }

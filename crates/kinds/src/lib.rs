@@ -15,6 +15,7 @@ mod files;
 mod history;
 mod http_request;
 mod image;
+mod inline;
 mod input;
 mod llm;
 mod message_batch;

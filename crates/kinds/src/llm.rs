@@ -4,13 +4,13 @@ mod assemble;
 mod background;
 mod deltas;
 mod dialect;
+mod pictures;
 mod worth;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use raincheck_blob::mentions;
-use raincheck_core::{Json, Lane, Openings, Problem, ProblemType, Tenant};
+use raincheck_core::{Json, Lane, Openings, Problem, Tenant};
 use raincheck_engine::{About, Context, Failure, Handler};
 use raincheck_upstream::{Answer, CallFailure, Frames, Protocol, Request, Route, Upstreams, estimate};
 use serde::Deserialize;
@@ -90,14 +90,20 @@ impl Llm {
         body: &Map<String, Value>,
         head: &Head,
     ) -> Result<Result<Value, CallFailure>, Failure> {
-        let Some(courier) = &self.courier else { return self.ask(context, route, body, head).await };
+        // Before pictures are put into it: their bytes are no text.
+        let tokens = estimate(self.dialect.path(), &Value::Object(body.clone()));
+        let Some(courier) = &self.courier else { return self.ask(context, route, body, tokens, head).await };
+        if self.dialect == Dialect::Message {
+            let body = pictures::inlined(courier.blobs(), &context.job().spec.tenant, body).await?;
+            return self.ask(context, route, &body, tokens, head).await;
+        }
         let mut lost = BTreeSet::new();
         loop {
             let brought = match courier.bring(context, route, body, &lost).await? {
                 Ok(brought) => brought,
                 Err(failure) => return Ok(Err(failure)),
             };
-            let refused = match self.ask(context, route, &brought.body, head).await? {
+            let refused = match self.ask(context, route, &brought.body, tokens, head).await? {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(refused) => refused,
             };
@@ -117,9 +123,9 @@ impl Llm {
         context: &Context,
         route: &Route,
         body: &Map<String, Value>,
+        tokens: u64,
         head: &Head,
     ) -> Result<Result<Value, CallFailure>, Failure> {
-        let tokens = estimate(self.dialect.path(), &Value::Object(body.clone()));
         let permit = enter(context, route, tokens).await?;
         let is_once = is_once(route, head.on_ambiguous);
         if self.dialect == Dialect::Response && route.config().native_background {
@@ -232,14 +238,11 @@ impl Handler for Llm {
         self.check(input).await?;
         let Some(courier) = &self.courier else { return Ok(()) };
         let body: Value = input::read(input)?;
-        if self.dialect.protocol() == Protocol::Openai {
-            return courier.check(tenant, &body);
+        match self.dialect.protocol() {
+            Protocol::Openai => courier.check(tenant, &body),
+            // Its files are other files, under a protocol of their own.
+            _ => pictures::check(courier.blobs(), tenant, &body),
         }
-        // Its files are other files, under a protocol of their own.
-        mentions(&body).first().map_or(Ok(()), |mention| {
-            let detail = format!("{} is a file for upstreams that speak OpenAI; this call goes to another", mention.id);
-            Err(Problem::new(ProblemType::INVALID_INPUT, detail).at(format!("/input{}", mention.pointer)))
-        })
     }
 
     fn lane(&self, input: &Json) -> Option<Lane> {

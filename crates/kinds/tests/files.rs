@@ -270,8 +270,32 @@ async fn a_file_that_is_not_there_is_refused_before_a_job_exists() {
         { "type": "document", "source": { "type": "file", "file_id": mine.id } },
     ] }] });
     let refused = place.submit("llm.message", message).await.unwrap_err();
-    assert!(refused.detail.contains("is a file for upstreams that speak OpenAI"), "{refused:?}");
+    assert!(refused.detail.contains("such go to Anthropic as pictures alone"), "{refused:?}");
+    assert_eq!(refused.pointer.as_deref(), Some("/input/messages/0/content/0/source/file_id"));
     assert_eq!(place.ledger(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_picture_goes_to_anthropic_inside_the_message() {
+    let place = Place::quick().await;
+    let message = |id: &FileId| {
+        json!({ "model": "claude", "max_tokens": 9, "messages": [{ "role": "user", "content": [
+            { "type": "image", "source": { "type": "file", "file_id": id } }, { "type": "text", "text": "What is it?" },
+        ] }] })
+    };
+    let picture = place.file("voice", 1, b"GIF89a\x01\0\x01\0\0\0").await;
+    let job = place.submit("llm.message", message(&picture.id)).await.unwrap();
+    assert_eq!(end(&place.engine, job).await.life.state, State::Completed);
+    let sent = r#"{"data":"R0lGODlhAQABAAAA","media_type":"image/gif","type":"base64"}"#;
+    let asked = place.simulator.requests(0);
+    assert!(asked.iter().any(|asked| asked.body.contains(sent)), "{asked:?}");
+
+    let words = place.file("voice", 2, b"abc").await;
+    let job = place.submit("llm.message", message(&words.id)).await.unwrap();
+    assert!(problem(&end(&place.engine, job).await).detail.ends_with("is no picture"));
+    let theirs = place.file("other", 3, b"GIF89a").await;
+    let refused = place.submit("llm.message", message(&theirs.id)).await.unwrap_err();
+    assert!(refused.detail.starts_with("there is no file"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -39,7 +39,24 @@ pub(crate) fn tool(body: &Value) -> Option<&Value> {
 fn last_said(body: &Value) -> String {
     let messages = body.get("messages").or(body.get("input"));
     let last = messages.map(|messages| messages.as_array().and_then(|all| all.last()).unwrap_or(messages));
-    last.map(|last| last.to_string().to_lowercase()).unwrap_or_default()
+    let mut said = String::new();
+    last.iter().for_each(|last| gather(last, &mut said));
+    said.to_lowercase()
+}
+
+/// Adds all text but that of pictures, in which any short word is found sooner or later.
+fn gather(value: &Value, text: &mut String) {
+    match value {
+        Value::String(said) => {
+            text.push_str(said);
+            text.push(' ');
+        }
+        Value::Array(items) => items.iter().for_each(|item| gather(item, text)),
+        Value::Object(fields) => {
+            fields.iter().filter(|(name, _)| *name != "source").for_each(|(_, value)| gather(value, text));
+        }
+        _ => {}
+    }
 }
 
 /// A value that fits a schema, as far as these are usually written.
@@ -124,6 +141,9 @@ mod tests {
         };
         assert_eq!(said("Transform my living room"), "transform");
         assert_eq!(said("Let us chat"), "chat");
+        let picture = json!({"type": "image", "source": {"type": "base64", "data": "xxchatxx"}});
+        let body = json!({"messages": [{"role": "user", "content": [picture, {"type": "text", "text": "Hello"}]}]});
+        assert!(!last_said(&body).contains("chat"));
     }
 
     #[test]
