@@ -6,6 +6,7 @@ use raincheck_core::{
 use raincheck_store::FOLLOW_UPS_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use crate::part::{Listener, Part};
 use crate::recorder::Recorder;
@@ -49,7 +50,15 @@ impl Context {
     #[must_use]
     pub fn part(&self, name: &str, listener: Arc<dyn Listener>) -> Self {
         let name = self.full_name(name);
-        Self { part: Some(Part { name, listener }), ..self.clone() }
+        let halted = self.part.as_ref().map_or_else(CancellationToken::new, |whole| whole.halted.child_token());
+        Self { part: Some(Part { name, listener, halted }), ..self.clone() }
+    }
+
+    /// Asks this part of the work to stop, and all parts of it, as if its job had been cancelled. The rest of the job goes on.
+    pub fn halt(&self) {
+        if let Some(part) = &self.part {
+            part.halted.cancel();
+        }
     }
 
     /// What this work is called wherever it must not be done twice: the job's id, and for a part of a job its name as well.
@@ -206,13 +215,18 @@ impl Context {
     /// Waits until the attempt is asked to stop, by a cancel or otherwise; gives why. A handler that ends soon after it
     /// decides itself what state it leaves; one that does not is dropped after a grace time.
     pub async fn cancelled(&self) -> Stop {
-        self.running.stopped().await
+        let Some(part) = &self.part else { return self.running.stopped().await };
+        tokio::select! {
+            stop = self.running.stopped() => stop,
+            () = part.halted.cancelled() => Stop::Cancelled,
+        }
     }
 
     /// Why the attempt has been asked to stop, if it has.
     #[must_use]
     pub fn stop_reason(&self) -> Option<Stop> {
-        self.running.stop_reason()
+        let is_halted = self.part.as_ref().is_some_and(|part| part.halted.is_cancelled());
+        self.running.stop_reason().or(is_halted.then_some(Stop::Cancelled))
     }
 
     async fn note(&self, note: Note) -> Result<(), Failure> {

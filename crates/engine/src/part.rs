@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use raincheck_core::{Json, Progress};
+use tokio_util::sync::CancellationToken;
 
 /// Hears what a part of a job says ([`Context::part`](crate::Context::part)), and decides what the whole says of it.
 pub trait Listener: Send + Sync + 'static {
@@ -18,6 +19,8 @@ pub(crate) struct Part {
     /// Its name, with those of the parts around it before it.
     pub(crate) name: String,
     pub(crate) listener: Arc<dyn Listener>,
+    /// Cancelled when the part is to stop, whatever becomes of the rest of the job.
+    pub(crate) halted: CancellationToken,
 }
 
 impl fmt::Debug for Part {

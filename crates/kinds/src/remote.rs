@@ -271,7 +271,8 @@ async fn wait(
             }
         },
         stop = context.cancelled() => {
-            if stop == Stop::Cancelled {
+            // Nobody will want it any more.
+            if matches!(stop, Stop::Cancelled | Stop::Expired) {
                 let _ = tell_to_stop().await;
             }
             Err(Failure::cancelled())

@@ -10,6 +10,8 @@ use super::course::Course;
 
 /// A step that is tried again comes back no sooner than this.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// How long a step that is given up has to tell its upstream so.
+const HALT_WITHIN: Duration = Duration::from_secs(6);
 /// Recorded behind the name of a step that has failed for good: why.
 const GIVEN_UP: &str = "/given up";
 
@@ -116,12 +118,18 @@ impl Course<'_> {
         }
         let longest = step.timeout.unwrap_or(about.timeout).min(left.unwrap_or(Duration::MAX));
         let part = self.context.part(name, ear);
-        let done = tokio::time::timeout(longest, handler.run(part, given)).await;
-        let result = done.unwrap_or_else(|_| {
+        let mut running = handler.run(part.clone(), given);
+        let Ok(done) = tokio::time::timeout(longest, &mut running).await else {
+            // What is tried again finds again what its upstream is at; what is not tells it to stop.
+            if left.is_some_and(|left| left <= longest) {
+                part.halt();
+                let _ = tokio::time::timeout(HALT_WITHIN, running).await;
+            }
             let detail = format!("it took longer than the {} s that it may", longest.as_secs_f64());
-            Err(Failure { problem: Problem::new(ProblemType::ATTEMPT_TIMED_OUT, detail), retry: Retry::Backoff })
-        })?;
-        result.parse().map_err(|error: serde_json::Error| Failure::transient(error.to_string()))
+            let problem = Problem::new(ProblemType::ATTEMPT_TIMED_OUT, detail);
+            return Err(Failure { problem, retry: Retry::Backoff });
+        };
+        done?.parse().map_err(|error: serde_json::Error| Failure::transient(error.to_string()))
     }
 
     /// Whether a step that failed is tried again. Where it counts its own failures, the job is not held to account for them.

@@ -79,14 +79,28 @@ fn a_queue_that_is_stuck_is_left_and_told_to_stop() {
     let home = home.killed();
     let turn = home.ask();
     check_told(&home, &turn, "took longer than the 1 s that it may, and was told to stop");
-    within(Duration::from_secs(10), "FAL is told to stop", || {
-        (home.simulator.get("/sim/ledger").json()["total"]["cancelled"] == 1).then_some(())
-    });
-    assert_eq!(home.paid(), (1, 1));
+    check_stopped(&home);
 }
 
 #[test]
 fn whatever_happens_no_turn_outlives_its_deadline() {
     let home = Home::with(STUCK, "", |recipe| recipe.replace("deadline = \"15m\"", "deadline = \"2s\""));
     check_told(&home, &home.ask(), "That took too long, and was given up. Say it again.");
+    check_stopped(&home);
+}
+
+#[test]
+fn a_step_that_has_its_own_deadline_is_given_up_at_it() {
+    let home =
+        Home::with(STUCK, "", |recipe| recipe.replace("[steps.draw.input]", "deadline = \"1s\"\n[steps.draw.input]"));
+    check_told(&home, &home.ask(), "step `draw`: it took longer than");
+    check_stopped(&home);
+}
+
+/// FAL was asked once, and told to stop.
+fn check_stopped(home: &Home) {
+    within(Duration::from_secs(10), "FAL is told to stop", || {
+        (home.simulator.get("/sim/ledger").json()["total"]["cancelled"] == 1).then_some(())
+    });
+    assert_eq!(home.paid(), (1, 1));
 }
