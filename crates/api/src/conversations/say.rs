@@ -42,8 +42,7 @@ pub(crate) struct MessageRequest {
 /// `POST /v1/conversations/{id}/messages`: adds a message; with a job that answers it, if one is asked for.
 pub(crate) async fn say(
     State(api): State<Arc<Api>>,
-    caller: Caller<Submit>,
-    _: OurKey,
+    (OurKey, caller): (OurKey, Caller<Submit>),
     ConversationPath(id): ConversationPath,
     key: IdempotencyKey,
     wait: Wait,

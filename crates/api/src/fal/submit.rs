@@ -28,8 +28,7 @@ const LOW: u8 = 7;
 /// `POST /fal/{owner}/{app}`: accepts a request, or carries it out at once if it was sent to where that is done.
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
-    caller: Caller<Submit>,
-    _: OurKey,
+    (OurKey, caller): (OurKey, Caller<Submit>),
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,

@@ -75,8 +75,7 @@ struct Input<'a> {
 /// `POST /v1/predictions`: of a version, or of a model by its name.
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
-    caller: Caller<Submit>,
-    _: OurKey,
+    (OurKey, caller): (OurKey, Caller<Submit>),
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,
@@ -95,8 +94,7 @@ pub(super) async fn create(
 /// `POST /v1/models/{owner}/{name}/predictions`.
 pub(super) async fn create_of_model(
     State(api): State<Arc<Api>>,
-    caller: Caller<Submit>,
-    _: OurKey,
+    (OurKey, caller): (OurKey, Caller<Submit>),
     key: IdempotencyKey,
     base: Base,
     headers: HeaderMap,
