@@ -25,6 +25,8 @@ const PAGES_MAX: usize = 10;
 pub(crate) struct Request {
     /// A name for all that the holder of this key sends with these bytes.
     pub(super) name: String,
+    /// A name for where it goes and what it says, whoever sends it.
+    content: String,
     /// Whether it comes from an SDK that says whether it has sent it before.
     pub(super) is_counted: bool,
     /// Whether it was sent before, by the SDK itself, which got no answer.
@@ -38,27 +40,32 @@ pub(crate) struct Request {
 impl Request {
     /// The request that the holder of a key sends to a path.
     pub(crate) fn new(key_id: &str, path: &str, body: &[u8], headers: &HeaderMap) -> Self {
-        let mut hash = Sha256::new();
-        for part in [key_id.as_bytes(), path.as_bytes(), body] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        // 128 bits of it.
-        let name = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let content = name_of(&[path.as_bytes(), body]);
+        let name = name_of(&[key_id.as_bytes(), content.as_bytes()]);
         let count = headers.get(RETRY_COUNT).and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
         let is_repeated = count.is_some_and(|count| count > 0);
-        Self { name, is_counted: count.is_some(), is_repeated, fingerprint: None, key: None }
+        Self { name, content, is_counted: count.is_some(), is_repeated, fingerprint: None, key: None }
     }
 
     /// The same with the key that the caller gave it, if it gave one, which then decides what is the same.
     pub(crate) fn under(self, key: &IdempotencyKey, tenant: &Tenant) -> Self {
-        // By its name: a hash of path and body, and of whose it is.
-        let Some(idempotency) = key.single(tenant, self.name.as_bytes()) else { return self };
+        // As with jobs, it is the tenant's, by whichever of its API keys it comes.
+        let Some(idempotency) = key.single(tenant, self.content.as_bytes()) else { return self };
         let name = format!("key {:032x}", idempotency.key);
         // Tenants may share an account there, and know nothing of each other's keys.
         let key = Some(format!("rc-{:032x}", idempotency.key));
         Self { name, fingerprint: Some(idempotency.fingerprint), key, ..self }
     }
+}
+
+/// A name for these parts: 128 bits of their hash.
+fn name_of(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Accepts a job, unless an SDK asks once more for one that was made by the same request: then it is given that. A key of the

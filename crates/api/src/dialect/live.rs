@@ -53,12 +53,42 @@ pub(crate) struct Calls(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    live: Mutex<HashMap<String, Vec<Arc<Live>>>>,
+    live: Mutex<Table>,
     tasks: TaskTracker,
     kept: AtomicUsize,
     kept_bytes: AtomicUsize,
     /// What streams keep.
     replayed: Arc<AtomicUsize>,
+}
+
+/// The calls that are found by their names.
+#[derive(Default)]
+struct Table {
+    by_name: HashMap<String, Vec<Arc<Live>>>,
+    count: usize,
+}
+
+impl Table {
+    /// Those of a name that somebody can still attach to.
+    fn open(&self, name: &str) -> impl Iterator<Item = &Arc<Live>> {
+        self.by_name.get(name).into_iter().flatten().filter(|call| !call.is_lost())
+    }
+
+    fn add(&mut self, name: &str, live: &Arc<Live>) {
+        self.by_name.entry(name.to_owned()).or_default().push(Arc::clone(live));
+        self.count += 1;
+    }
+
+    /// Forgets a call, if it is there.
+    fn forget(&mut self, name: &str, live: &Arc<Live>) {
+        let Some(calls) = self.by_name.get_mut(name) else { return };
+        let before = calls.len();
+        calls.retain(|call| !Arc::ptr_eq(call, live));
+        self.count -= before - calls.len();
+        if calls.is_empty() {
+            self.by_name.remove(name);
+        }
+    }
 }
 
 /// One call.
@@ -123,6 +153,11 @@ impl Live {
         *self.waiters.borrow() == 0
     }
 
+    /// Whether its answer is a stream that nobody can read from its beginning any more.
+    fn is_lost(&self) -> bool {
+        matches!(&*self.answer.borrow(), Some(Ok(Answer { content: Content::Stream(replay), .. })) if replay.is_lost())
+    }
+
     /// Waits until nobody has waited for so long.
     async fn abandoned(&self) {
         let mut waiters = self.waiters.subscribe();
@@ -156,7 +191,7 @@ pub(super) struct Joined {
 }
 
 impl Calls {
-    fn live(&self) -> MutexGuard<'_, HashMap<String, Vec<Arc<Live>>>> {
+    fn live(&self) -> MutexGuard<'_, Table> {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,24 +221,23 @@ impl Calls {
 
     fn place(&self, request: &Request) -> Result<Place, ApiError> {
         let mut all = self.live();
-        let same = || all.get(&request.name).into_iter().flatten();
         if let Some(fingerprint) = request.fingerprint {
-            if let Some(call) = same().next() {
+            if let Some(call) = all.open(&request.name).next() {
                 let is_same = call.fingerprint == Some(fingerprint);
                 return if is_same { Ok(Place::Again(Waiter::new(call))) } else { Err(reused()) };
             }
         } else if request.is_repeated {
             // One that was left alone first: its caller is most likely the one who asks again.
-            let open = || same().filter(|call| !*call.taken.borrow());
+            let open = || all.open(&request.name).filter(|call| !*call.taken.borrow());
             if let Some(call) = open().find(|call| call.is_alone()).or_else(|| open().next()) {
                 return Ok(Place::Again(Waiter::new(call)));
             }
         }
-        if all.len() >= LIVE_MAX {
+        if all.count >= LIVE_MAX {
             return if request.fingerprint.is_some() { Err(too_many()) } else { Ok(Place::Apart) };
         }
         let live = Arc::new(Live::new(request.fingerprint));
-        all.entry(request.name.clone()).or_default().push(Arc::clone(&live));
+        all.add(&request.name, &live);
         let waiter = Waiter::new(&live);
         Ok(Place::First(live, waiter))
     }
@@ -232,12 +266,17 @@ impl UnderWay {
             None if self.live.fingerprint.is_some() => {}
             None => self.keep(0).await,
             Some(Content::Whole(body)) => self.keep(body.len()).await,
-            Some(Content::Stream(replay)) => {
+            Some(Content::Stream(replay)) => loop {
                 tokio::select! {
-                    phase = replay.settled() => if phase == Phase::Ended { self.keep(0).await },
-                    () = self.live.abandoned() => replay.give_up(),
+                    phase = replay.settled() => {
+                        if phase == Phase::Ended {
+                            self.keep(0).await;
+                        }
+                        return;
+                    }
+                    () = self.live.abandoned() => if self.leave_alone() { return replay.give_up() },
                 }
-            }
+            },
         }
     }
 
@@ -246,7 +285,7 @@ impl UnderWay {
         let mut all = self.calls.live();
         let is_alone = self.live.is_alone();
         if is_alone {
-            forget(&mut all, &self.name, &self.live);
+            all.forget(&self.name, &self.live);
         }
         is_alone
     }
@@ -280,18 +319,9 @@ impl Drop for Kept<'_> {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        forget(&mut self.calls.live(), &self.name, &self.live);
+        self.calls.live().forget(&self.name, &self.live);
         // Should the call have come to nothing at all, nobody waits for ever.
         self.live.answer.send_if_modified(|told| told.is_none() && told.replace(Err(gone())).is_none());
-    }
-}
-
-fn forget(all: &mut HashMap<String, Vec<Arc<Live>>>, name: &str, live: &Arc<Live>) {
-    if let Some(calls) = all.get_mut(name) {
-        calls.retain(|call| !Arc::ptr_eq(call, live));
-        if calls.is_empty() {
-            all.remove(name);
-        }
     }
 }
 

@@ -161,6 +161,62 @@ async fn an_sdk_that_asks_once_more_is_given_the_message_that_is_being_made() {
     assert_ne!(post(again[0], "hello").await.id(), made);
 }
 
+#[tokio::test(start_paused = true)]
+async fn messages_with_one_key_are_one_message_streamed_or_not() {
+    let upstream = Upstream::default();
+    let doors = Doors { passage: Some(Arc::new(upstream.clone())), ..Doors::default() };
+    let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
+    let post = async |key: &str, body: &serde_json::Value| {
+        let key = ("idempotency-key", key);
+        server.call(Method::POST, "/anthropic/v1/messages", &[key], &body.to_string()).await
+    };
+    for (number, stream) in [false, true].into_iter().enumerate() {
+        let body = json!({ "model": "wait", "stream": stream, "max_tokens": 9 });
+        let key = format!("order-{number}");
+        let (one, two, ()) = tokio::join!(post(&key, &body), post(&key, &body), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            upstream.1.notify_one();
+        });
+        // At the same time, and afterwards.
+        let three = post(&key, &body).await;
+        for reply in [&one, &two, &three] {
+            assert_eq!((reply.status, reply.text()), (StatusCode::OK, one.text()));
+            assert!(reply.text().contains("message_start"), "{}", reply.text());
+        }
+        let replayed = |reply: &crate::support::Reply| reply.header("idempotency-replayed").is_some();
+        assert_eq!((replayed(&one) != replayed(&two), replayed(&three)), (true, true));
+        assert_eq!(upstream.0.lock().unwrap().len(), number + 1);
+        let other = post(&key, &json!({ "model": "hello", "stream": stream, "max_tokens": 9 })).await;
+        assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", other.text());
+        let told = other.json();
+        assert_eq!(
+            (&told["type"], &told["error"]["type"]),
+            (&json!("error"), &json!("invalid_request_error")),
+            "{told}"
+        );
+        assert!(told["error"]["message"].as_str().unwrap().contains("Idempotency-Key"), "{told}");
+        assert_eq!(upstream.0.lock().unwrap().len(), number + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sdk_that_asks_once_more_is_given_the_stream_that_nobody_has_read() {
+    let upstream = Upstream::default();
+    let doors = Doors { passage: Some(Arc::new(upstream.clone())), ..Doors::default() };
+    let server = Server::dialects_with(ApiSettings { keyless: true, doors, ..ApiSettings::default() }).await;
+    let body = json!({ "model": "wait", "stream": true, "max_tokens": 9 }).to_string();
+    let post = async |count: &str| {
+        server.call(Method::POST, "/anthropic/v1/messages", &[("x-stainless-retry-count", count)], &body).await
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(5), post("0")).await.is_err());
+    upstream.1.notify_one();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let again = post("1").await;
+    assert_eq!((again.status, upstream.0.lock().unwrap().len()), (StatusCode::OK, 1));
+    assert!(again.text().starts_with("event: message_start"), "{}", again.text());
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+}
+
 #[tokio::test]
 async fn an_upstream_that_fails_is_told_as_one_behind_this_server() {
     let doors = Doors { passage: Some(Arc::new(Upstream::default())), ..Doors::default() };

@@ -21,7 +21,7 @@ use crate::support::{Server, request};
 
 pub(super) const CHAT: &str = "/openai/v1/chat/completions";
 
-/// Answers what it was sent; "wait" and "stream" wait to be let go first.
+/// Answers what it was sent; "wait" and "stream" wait to be let go first, "breaks" breaks off, and "long" is 640 KiB.
 #[derive(Clone, Default)]
 pub(super) struct Upstream {
     pub(super) gate: Arc<Notify>,
@@ -66,6 +66,10 @@ impl Passage for Upstream {
             .header("x-request-id", "req_theirs")
             .header("openai-organization", "ours-to-know")
             .header("raincheck-served-by", "one/served-1");
+        if call.model == "breaks" {
+            let pieces = futures_util::stream::iter([Ok(Bytes::from_static(b"data: {}\n\n")), Err("cut".into())]);
+            return Ok(response.body(pieces.boxed()).unwrap());
+        }
         let sent = json!({ "path": call.path, "body": serde_json::from_slice::<Value>(&call.body).unwrap() });
         let has_key = call.headers.contains_key("authorization");
         assert!(!has_key, "the caller's key stays here");
@@ -77,6 +81,7 @@ impl Passage for Upstream {
                     Bytes::from_static(b"data: [DONE]\n\n")
                 }))
                 .boxed(),
+            "long" => futures_util::stream::iter((0..40).map(|_| Bytes::from(vec![b'x'; 16 << 10]))).boxed(),
             "wait" => {
                 gate.notified().await;
                 futures_util::stream::iter([Bytes::from(sent.to_string())]).boxed()

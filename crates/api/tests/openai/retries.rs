@@ -120,7 +120,11 @@ async fn calls_that_happen_to_be_the_same_are_each_made() {
 
 /// The answer to a streamed call, which is let go by the gate of its upstream.
 async fn streamed(server: &Server, headers: &[(&str, &str)]) -> Response<Body> {
-    let body = json!({ "model": "stream", "stream": true, "messages": [] }).to_string();
+    streamed_of(server, headers, "stream").await
+}
+
+async fn streamed_of(server: &Server, headers: &[(&str, &str)], model: &str) -> Response<Body> {
+    let body = json!({ "model": model, "stream": true, "messages": [] }).to_string();
     server.router.clone().oneshot(request(Method::POST, CHAT, headers, &body)).await.unwrap()
 }
 
@@ -231,10 +235,97 @@ async fn calls_with_one_key_are_one_call_also_while_it_is_under_way_and_as_a_str
 }
 
 #[tokio::test]
+async fn streams_with_one_key_that_begin_together_are_one_call_and_another_body_is_refused() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let key = [("idempotency-key", "order-4")];
+    let (one, two) = tokio::join!(streamed(&server, &key), streamed(&server, &key));
+    let replayed = |answer: &Response<Body>| answer.headers().contains_key("idempotency-replayed");
+    assert_eq!([replayed(&one), replayed(&two)].iter().filter(|is| **is).count(), 1);
+    let other = streamed_of(&server, &key, "other").await;
+    assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let error = serde_json::from_str::<serde_json::Value>(&rest(other).await).unwrap()["error"].clone();
+    assert_eq!(
+        (&error["code"], &error["type"]),
+        (&json!("idempotency_key_reused"), &json!("invalid_request_error")),
+        "{error}"
+    );
+    upstream.gate.notify_one();
+    assert_eq!(tokio::join!(rest(one), rest(two)), (WHOLE.to_owned(), WHOLE.to_owned()));
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 1);
+    // And so when it has ended.
+    assert_eq!(streamed_of(&server, &key, "other").await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(rest(streamed(&server, &key).await).await, WHOLE);
+    assert_eq!(upstream.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_broke_off_is_not_attached_to() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    for (headers, calls) in [(vec![FIRST], 1), (vec![SECOND], 2), (vec![("idempotency-key", "a")], 3)] {
+        for more in 0..2 {
+            let broken = streamed_of(&server, &headers, "breaks").await;
+            let told = broken.into_body().collect().await.map(|body| body.to_bytes());
+            assert!(told.is_err(), "it seems whole: {told:?}");
+            // By whomever it is asked for again, and under whatever key.
+            assert_eq!(upstream.calls.load(Ordering::SeqCst), 2 * (calls - 1) + more + 1, "{headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_longer_than_is_kept_is_made_anew() {
+    let upstream = Upstream::default();
+    let server = server(&upstream).await;
+    let mut first = streamed_of(&server, &[FIRST], "long").await;
+    let mut read = 0;
+    while read <= 256 << 10 {
+        read += first.body_mut().frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    let again = streamed_of(&server, &[SECOND], "long").await;
+    assert_eq!((again.headers().get("idempotency-replayed"), upstream.calls.load(Ordering::SeqCst)), (None, 2));
+    let (first, again) = tokio::join!(rest(first), rest(again));
+    assert_eq!((read + first.len(), again.len()), (640 << 10, 640 << 10), "each has all of its own");
+}
+
+/// The door with keys, in front of an upstream.
+async fn locked(upstream: &Upstream) -> Server {
+    let doors = raincheck_api::Doors { passage: Some(std::sync::Arc::new(upstream.clone())), ..Default::default() };
+    Server::dialects_with(ApiSettings { doors, ..ApiSettings::default() }).await
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_the_tenants_and_a_repeated_request_the_api_keys() {
+    let upstream = Upstream::default();
+    let server = locked(&upstream).await;
+    let mut keys = Vec::new();
+    for tenant in ["one", "one", "two"] {
+        keys.push(server.key(tenant, &[Scope::Submit], None).await);
+    }
+    let body = json!({ "model": "m", "messages": [] });
+    let replayed = async |key: &str, header: (&str, &str)| {
+        let reply = call(&server, Method::POST, CHAT, &[("authorization", key), header], &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.header("idempotency-replayed").is_some()
+    };
+    // As with jobs.
+    let mine = ("idempotency-key", "mine");
+    assert!(!replayed(&keys[0], mine).await && replayed(&keys[1], mine).await && !replayed(&keys[2], mine).await);
+    // A stream that the first is reading is given to nobody else who sends the same bytes.
+    let stream = async |key: &str, count| streamed(&server, &[("authorization", key), count]).await;
+    let reading = stream(&keys[0], FIRST).await;
+    for (key, is_given) in [(&keys[1], false), (&keys[2], false), (&keys[0], true)] {
+        let again = stream(key, SECOND).await;
+        assert_eq!(again.headers().contains_key("idempotency-replayed"), is_given);
+    }
+    drop(reading);
+}
+
+#[tokio::test]
 async fn keys_of_other_tenants_are_other_keys() {
     let upstream = Upstream::default();
-    let doors = raincheck_api::Doors { passage: Some(std::sync::Arc::new(upstream.clone())), ..Default::default() };
-    let server = Server::dialects_with(ApiSettings { doors, ..ApiSettings::default() }).await;
+    let server = locked(&upstream).await;
     let body = json!({ "model": "m", "messages": [] });
     for tenant in ["one", "two"] {
         let key = server.key(tenant, &[Scope::Submit], None).await;
