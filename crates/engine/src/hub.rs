@@ -6,7 +6,6 @@ use raincheck_core::{Event, EventType, JobId};
 use raincheck_store::{Change, Observer};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::Stop;
 use crate::running::Attempts;
 
 /// How many changes may wait to be passed on. Beyond it followers are told to look into the log instead.
@@ -227,11 +226,7 @@ impl Observer for Hub {
                 | EventType::Postponed => {
                     wake = true;
                 }
-                EventType::CancelRequested => {
-                    if let Some(running) = self.attempts.get(change.job) {
-                        running.ask_to_stop(Stop::Cancelled);
-                    }
-                }
+                EventType::CancelRequested => self.attempts.cancel(change.job, change.event.attempt),
                 _ => {}
             }
             if anyone_follows && self.lock().contains_key(&change.job) {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -150,36 +150,65 @@ impl Running {
     }
 }
 
+/// How many cancels are remembered of jobs of which no attempt runs here. What is forgotten is told by the next heartbeat.
+const EARLY_MAX: usize = 1_024;
+
 /// The attempts that this engine runs, by job.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<BTreeMap<JobKey, Arc<Running>>>);
+pub(crate) struct Attempts(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    running: BTreeMap<JobKey, Arc<Running>>,
+    /// Jobs that were cancelled while no attempt of them was known, the oldest first: one may have been claimed, and begin
+    /// here in a moment. Whoever is cancelled stays so, so that what is remembered does not become wrong.
+    early: VecDeque<JobKey>,
+}
 
 impl Attempts {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobKey, Arc<Running>>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds an attempt; one whose job was cancelled between its claim and now is asked to stop.
     pub(crate) fn insert(&self, running: Arc<Running>) {
-        self.lock().insert(running.id().key(), running);
+        let mut known = self.lock();
+        let key = running.id().key();
+        if let Some(place) = known.early.iter().position(|early| *early == key) {
+            known.early.remove(place);
+            running.ask_to_stop(Stop::Cancelled);
+        }
+        known.running.insert(key, running);
+    }
+
+    /// Asks the attempt of a job that was cancelled to stop, now or as soon as it begins: the one before may not be off the list
+    /// yet.
+    pub(crate) fn cancel(&self, job: JobId, attempt: u32) {
+        let mut known = self.lock();
+        match known.running.get(&job.key()).filter(|running| running.job.life.attempt == attempt) {
+            Some(running) => running.ask_to_stop(Stop::Cancelled),
+            None => {
+                if known.early.len() == EARLY_MAX {
+                    known.early.pop_front();
+                }
+                known.early.push_back(job.key());
+            }
+        }
     }
 
     /// Takes an attempt off the list, unless a later one of the same job has taken its place.
     pub(crate) fn remove(&self, running: &Running) {
-        let mut attempts = self.lock();
+        let attempts = &mut self.lock().running;
         if attempts.get(&running.id().key()).is_some_and(|other| other.fence() == running.fence()) {
             attempts.remove(&running.id().key());
         }
     }
 
-    pub(crate) fn get(&self, job: JobId) -> Option<Arc<Running>> {
-        self.lock().get(&job.key()).cloned()
-    }
-
     pub(crate) fn all(&self) -> Vec<Arc<Running>> {
-        self.lock().values().cloned().collect()
+        self.lock().running.values().cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().running.len()
     }
 }

@@ -3,16 +3,16 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raincheck_core::{EVENTS_MAX, Json, Outcome, Problem, ProblemType, Progress, State};
+use raincheck_core::{EVENTS_MAX, Event, EventBody, Json, Outcome, Problem, ProblemType, Progress, State};
 use raincheck_engine::{
-    About, Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Handler, Stop,
-    Submission, SubmitError,
+    About, Blocking, BlockingContext, BlockingHandler, CHECK_TIME_MAX, CHECKS_MAX, Context, Failure, Handler, Hub,
+    Stop, Submission, SubmitError,
 };
-use raincheck_store::Cancelled;
+use raincheck_store::{Cancelled, Change, Observer};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Work, engine, test_about};
+use crate::support::{Work, engine, engine_told_by, test_about};
 
 fn problem(outcome: Option<Outcome>) -> Problem {
     match outcome {
@@ -46,6 +46,35 @@ async fn a_transient_failure_is_tried_again_and_a_fatal_one_is_not() {
     assert_eq!(fixture.types(job).await, retried);
     let job = fixture.submit(|job| job.input = json!("fatal").into()).await;
     assert_eq!(problem(fixture.end(job).await.outcome).detail, "never");
+}
+
+/// Tells of a cancel right behind each claim, as when it is committed before the claim is answered.
+struct CancelsAtOnce(Arc<Hub>);
+
+impl Observer for CancelsAtOnce {
+    fn committed(&self, changes: &[Change]) {
+        self.0.committed(changes);
+        for change in changes.iter().filter(|change| matches!(change.event.body, EventBody::Started(_))) {
+            let event = Event { body: EventBody::CancelRequested(None), ..change.event.clone() };
+            self.0.committed(&[Change { event, ..change.clone() }]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_is_faster_than_the_start_of_the_attempt_is_heard() {
+    // The first, and the one right behind it, hear of it long before a heartbeat would tell them.
+    let work = |context: Context, _| async move {
+        let hears = tokio::time::timeout(Duration::from_millis(1), context.cancelled()).await;
+        match (hears, context.job().life.attempt) {
+            (Ok(Stop::Cancelled), 1) => Err(Failure::transient("once more")),
+            (heard, _) => Ok(json!(heard.is_ok()).into()),
+        }
+    };
+    let fixture = engine_told_by(Work(work), |hub| Arc::new(CancelsAtOnce(hub))).await;
+    let job = fixture.submit(|_| ()).await;
+    let ended = fixture.end(job).await;
+    assert_eq!((ended.life.attempt, ended.outcome), (2, Some(Outcome::Completed(json!(true).into()))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use raincheck_core::{Event, Job, JobId, Json, Time};
 use raincheck_engine::{About, Chance, Clock, Context, Engine, Failure, Handler, Hub, Registry, Settings, Submission};
-use raincheck_store::{Limits, MemoryStore, Store};
+use raincheck_store::{Limits, MemoryStore, Observer, Store};
 use tokio::time::Instant;
 
 /// tokio's clock as time of day, so that a test which moves one moves both.
@@ -51,8 +51,16 @@ pub(crate) struct Fixture {
 }
 
 pub(crate) async fn engine(handler: impl Handler) -> Fixture {
+    engine_told_by(handler, |hub| hub).await
+}
+
+/// An engine whose hub is told of the store's changes by another observer.
+pub(crate) async fn engine_told_by(
+    handler: impl Handler,
+    observer: impl FnOnce(Arc<Hub>) -> Arc<dyn Observer>,
+) -> Fixture {
     let hub = Hub::new();
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), Arc::clone(&hub) as _));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), observer(Arc::clone(&hub))));
     let registry = Registry::default().with(handler);
     let (clock, chance) = (TokioClock::new(), Chance::seeded(1));
     let engine = Engine::start(Arc::clone(&store), hub, registry, Settings::default(), clock, chance).await.unwrap();
