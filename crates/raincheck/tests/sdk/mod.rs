@@ -4,6 +4,7 @@
 mod anthropic;
 mod fal;
 mod openai;
+mod pages;
 mod providers;
 mod replicate;
 mod webhooks;
