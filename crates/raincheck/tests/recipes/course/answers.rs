@@ -133,17 +133,31 @@ fn landing_copilot_and_persona_are_accepted_and_answered() {
     let told = ended(&server, &page);
     let known = ["explorer", "achiever", "struggler", "returner"];
     assert!(known.contains(&told["result"]["persona"].as_str().unwrap()), "{told}");
-    assert_eq!((send("/api/personas", profile).0, server.job(&first)["priority"].as_str()), (first, Some("P2")));
+    let again = post(server.address, "/api/personas", &profile.to_string());
+    assert_eq!(again.json(), json!({ "jobId": first, "status": "completed" }));
+    assert_eq!(server.job(&first)["priority"], "P2");
     assert_eq!(platform.calls(), 3);
+}
+
+fn recipe(name: &str) -> Recipe {
+    let path = folder().join(name);
+    Recipe::read(&path, &fs::read_to_string(&path).unwrap()).expect("a recipe")
+}
+
+/// A result of a model that says this.
+fn chat(text: &str) -> Value {
+    json!({ "choices": [{ "message": { "content": text } }] })
+}
+
+fn scope(steps: &Value) -> Scope {
+    let steps = steps.as_object().unwrap().clone().into_iter().collect();
+    Scope::of_input(&json!({ "userId": "ada", "question": QUESTION })).with_steps(&steps)
 }
 
 /// What the recipe makes of a model's words: whether it asks once more, and which persona it is.
 fn persona(said: &str, again: Option<&str>) -> (bool, Value) {
-    let path = folder().join("persona.toml");
-    let recipe = Recipe::read(&path, &fs::read_to_string(&path).unwrap()).expect("a recipe");
-    let chat = |text: &str| json!({ "choices": [{ "message": { "content": text } }] });
-    let steps = [("classify".to_owned(), chat(said)), ("again".to_owned(), again.map(chat).into())].into();
-    let scope = Scope::of_input(&json!({ "userId": "ada" })).with_steps(&steps);
+    let recipe = recipe("persona.toml");
+    let scope = scope(&json!({ "classify": chat(said), "again": again.map(chat) }));
     let result = recipe.result.expect("a result").render(&scope).expect("it can be computed");
     (recipe.steps[1].applies(&scope).expect("it can be computed"), result["persona"].clone())
 }
@@ -155,4 +169,14 @@ fn a_persona_that_nobody_knows_is_asked_for_once_more_and_then_unclassified() {
         assert_eq!(persona(said, Some(" achiever\n")), (true, json!("achiever")), "{said}");
         assert_eq!(persona(said, Some("I cannot tell.")), (true, json!("unclassified")), "{said}");
     }
+}
+
+#[test]
+fn a_model_that_says_nothing_leaves_the_passages_to_say_it() {
+    let passages = json!({ "passages": [{ "text": "A foreign key is a column." }] });
+    let steps = json!({ "rewrite": { "failed": true }, "retrieve": passages, "answer": chat("") });
+    let told = recipe("assistant.toml").result.expect("a result").render(&scope(&steps)).expect("it can be computed");
+    assert!(told["answer"].as_str().unwrap().ends_with("A foreign key is a column."), "{told}");
+    assert_eq!((&told["degraded"], &told["reason"]), (&json!(true), &json!("no_answer")));
+    assert_eq!((&told["rewriteFailed"], &told["retryAt"]), (&json!(true), &Value::Null));
 }
