@@ -25,7 +25,7 @@ pub struct JobOptions {
     pub max_attempts: Option<u32>,
     /// How long they stay readable.
     pub retention: Option<Duration>,
-    /// How many of them may wait; more are refused until some have started.
+    /// How many jobs may wait in their queue; more are refused until some have started.
     pub waiting_max: Option<usize>,
 }
 

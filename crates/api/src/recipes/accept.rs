@@ -35,7 +35,6 @@ pub(super) async fn accept(
     let guest = Guest::to_submit(api, recipe, &mut parts).await?;
     limit(api, recipe, parts.extensions.get::<Peer>())?;
     let key = IdempotencyKey::from_request_parts(&mut parts, api).await?;
-    room(api, recipe)?;
     let wait = prefer::wait(&parts.headers).map(|wait| wait.min(api.settings.wait_max));
     let request = Request::from_parts(parts, body);
     let mut arrived = Arrived::read(api, recipe, &guest.tenant, path, request).await?;
@@ -78,11 +77,12 @@ fn limit(api: &Api, recipe: &Recipe, peer: Option<&Peer>) -> Result<(), ApiError
     })
 }
 
-/// Refuses all while as many jobs of the recipe wait as may.
-fn room(api: &Api, recipe: &Recipe) -> Result<(), ApiError> {
+/// Refuses a job while as many wait in its queue as may.
+fn room(api: &Api, recipe: &Recipe, chosen: &Chosen) -> Result<(), ApiError> {
     let Some(most) = recipe.job.waiting_max else { return Ok(()) };
     let queues = api.engine.store().queues();
-    let waiting = queues.iter().find(|status| status.queue.as_str() == recipe.name).map_or(0, |status| status.ready);
+    let waiting = queues.iter().find(|status| Some(&status.queue) == chosen.queue.as_ref());
+    let waiting = waiting.map_or(0, |status| status.ready);
     if waiting < most {
         return Ok(());
     }
@@ -104,6 +104,7 @@ async fn submit(
     })?;
     let chosen = recipe.choose(&input);
     let chosen = chosen.map_err(|error| Problem::new(ProblemType::INVALID_INPUT, error.to_string()))?;
+    room(api, recipe, &chosen)?;
     let idempotency = idempotency(recipe, guest, &key, &chosen, &input);
     let submission = submission(api, recipe, guest, chosen, &input, idempotency)?;
     let submitted = api.engine.submit(vec![submission]).await.map_err(|(_, error)| pointed(error))?;

@@ -175,6 +175,12 @@ input = { seconds = 30 }
 post = "/api/slow/{id}/cancel"
 body = { state = "{{ job.state }}" }
 "#;
+    no_more_than_two_wait(slow);
+    no_more_than_two_wait(&slow.replace("[job]", "[job]\nqueue = \"aside\""));
+}
+
+/// Beside the one that runs.
+fn no_more_than_two_wait(slow: &str) {
     let kitchen = Kitchen::configured(&[("slow", slow)], "[engine]\nconcurrency = 1\n");
     let first = kitchen.post("/api/slow", "");
     kitchen.server.running(first.json()["id"].as_str().unwrap());
