@@ -2,6 +2,7 @@
 
 mod data_url;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,10 @@ struct Input {
     #[serde(default)]
     #[schemars(length(min = 1, max = 200))]
     filename: Option<String>,
+    /// After how many seconds it is removed; it stays until it is deleted if left out.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    keep_seconds: Option<NonZeroU32>,
 }
 
 fn usual_bytes() -> u64 {
@@ -144,7 +149,11 @@ impl FileFetch {
     }
 
     async fn begin(&self, wish: &Wish, wanted: Wanted, declared: Option<&str>) -> Result<PictureUpload, Failure> {
-        let upload = self.blobs.begin(wanted, wish.input.max_bytes).await.map_err(|error| not_taken(error.into()))?;
+        let mut upload =
+            self.blobs.begin(wanted, wish.input.max_bytes).await.map_err(|error| not_taken(error.into()))?;
+        if let Some(seconds) = wish.input.keep_seconds {
+            upload.expire_at(self.clock.now().after(Duration::from_secs(seconds.get().into())));
+        }
         PictureUpload::new(upload, wish.types.clone(), declared).map_err(not_taken)
     }
 

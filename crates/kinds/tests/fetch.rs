@@ -137,9 +137,13 @@ async fn a_picture_is_copied_with_what_there_is_to_know_of_it() {
     let mut content = Vec::new();
     stage.blobs.read(&about).await.unwrap().read_to_end(&mut content).await.unwrap();
     assert_eq!(content, png(640, 480));
+    assert_eq!(about.expires_at, None);
     // What its server does not know is seen from the file, also far into it.
     let stage = Stage::new(vec![answer(200, "application/octet-stream", &jpeg(300_000))]).await;
-    let result = stage.fetch(json!({"filename": "sofa.jpg"})).await.unwrap();
+    let result = stage.fetch(json!({"filename": "sofa.jpg", "keep_seconds": 60})).await.unwrap();
+    let about = stage.blobs.get(&Tenant::default(), &result["id"].as_str().unwrap().parse().unwrap()).unwrap();
+    let kept = about.expires_at.unwrap().since(about.created_at);
+    assert!((60..70).contains(&kept.as_secs()), "{kept:?}");
     assert_eq!(
         (&result["media_type"], &result["width"], &result["height"], &result["filename"]),
         (&json!("image/jpeg"), &json!(30), &json!(40), &json!("sofa.jpg"))

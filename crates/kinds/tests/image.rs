@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raincheck_core::{EventBody, EventType, Job, Outcome, ProblemType, State};
+use raincheck_blob::{Blobs, FileId, Wanted};
+use raincheck_core::{EventBody, EventType, Job, Outcome, ProblemType, State, Tenant, Time};
 use raincheck_engine::{Engine, Registry};
 use raincheck_kinds::ImageGenerate;
 use raincheck_simulator::{
@@ -20,6 +21,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 struct Place {
     simulator: Simulator,
     engine: Engine,
+    blobs: Blobs,
+    _directory: tempfile::TempDir,
 }
 
 impl Place {
@@ -48,7 +51,10 @@ impl Place {
             ("replicate".to_owned(), upstream(Protocol::Replicate, Dialect::Replicate, &["owner/model"])),
         ]);
         let upstreams = Upstreams::new(configs, &Egress::default(), || raincheck_core::Dice(0)).unwrap();
-        Self { simulator, engine: engine(Registry::default().with(ImageGenerate::new(upstreams))).await }
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path().into()).unwrap();
+        let images = ImageGenerate::new(upstreams).with_files(blobs.clone());
+        Self { simulator, engine: engine(Registry::default().with(images)).await, blobs, _directory: directory }
     }
 
     async fn run(&self, model: &str) -> Job {
@@ -284,4 +290,30 @@ async fn work_that_a_provider_took_and_could_not_do_is_begun_anew() {
         assert_eq!((job.life.state, job.life.failures), (State::Completed, 2), "{:?}", job.outcome);
         assert_eq!(place.simulator.ledger().dialects[&dialect].executions, 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_tenant_goes_along_as_a_data_address() {
+    let place = Place::new(10.0).await;
+    let file = |tenant: &str, number: u64| Wanted {
+        id: FileId::new(Time::EPOCH, number),
+        tenant: tenant.parse().unwrap(),
+        filename: "room.gif".into(),
+        purpose: "vision".into(),
+        created_at: Time::EPOCH,
+    };
+    let mut ids = Vec::new();
+    for (tenant, number) in [(Tenant::default().as_str(), 1), ("other", 2)] {
+        let mut upload = place.blobs.begin(file(tenant, number), 100).await.unwrap();
+        upload.write(b"GIF89a\x01\0\x01\0\0\0").await.unwrap();
+        ids.push(upload.finish().await.unwrap().id.clone());
+    }
+    let input = |id: &FileId| json!({"model": FLUX, "input": {"prompt": "red", "image_url": {"file_id": id}, "note": {"file_id": "mine"}}});
+    let job = end(&place.engine, submit(&place.engine, "image.generate", input(&ids[0])).await.unwrap()).await;
+    assert!(result(&job)["images"][0]["url"].is_string());
+    let asked = place.simulator.requests(0);
+    let sent = r#""image_url":"data:image/gif;base64,R0lGODlhAQABAAAA","note":{"file_id":"mine"}"#;
+    assert!(asked.iter().any(|asked| asked.body.contains(sent)), "{asked:?}");
+    let theirs = submit(&place.engine, "image.generate", input(&ids[1])).await.unwrap_err();
+    assert_eq!(theirs.pointer.as_deref(), Some("/input/input/image_url/file_id"), "{theirs:?}");
 }
