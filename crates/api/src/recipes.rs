@@ -6,6 +6,7 @@ mod assets;
 mod coming;
 mod facts;
 mod fields;
+mod forget;
 mod links;
 mod pages;
 mod sent;
@@ -47,6 +48,7 @@ pub(crate) async fn serve(State(api): State<Arc<Api>>, request: Request) -> Resp
                 Some(PageKind::Cancel) => pages::cancel(&api, &recipe, values, request).await,
                 Some(PageKind::List) => pages::list(&api, &recipe, request).await,
                 Some(PageKind::Messages) => talk::messages(&api, &recipe, values, request).await,
+                Some(PageKind::Delete) => forget::delete(&api, &recipe, values, request).await,
             };
             told.unwrap_or_else(|error| answer::refusal(&recipe, error))
         }

@@ -25,6 +25,8 @@ pub struct Page {
     pub answer: Answer,
     /// What a list says of each job, and a conversation of each message.
     pub item: Option<Template>,
+    /// Which files of each message go with a conversation that is deleted.
+    pub files: Option<Template>,
 }
 
 /// What a page is for.
@@ -38,11 +40,13 @@ pub enum PageKind {
     List,
     /// Shows a conversation.
     Messages,
+    /// Deletes a conversation.
+    Delete,
 }
 
 impl PageKind {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Status, Self::Cancel, Self::List, Self::Messages];
+    pub const ALL: [Self; 5] = [Self::Status, Self::Cancel, Self::List, Self::Messages, Self::Delete];
 
     /// Its table in a recipe.
     #[must_use]
@@ -52,6 +56,7 @@ impl PageKind {
             Self::Cancel => "cancel",
             Self::List => "list",
             Self::Messages => "messages",
+            Self::Delete => "delete",
         }
     }
 
@@ -63,6 +68,7 @@ impl PageKind {
             Self::Cancel => "cancels a job",
             Self::List => "lists jobs, newest first",
             Self::Messages => "shows a conversation",
+            Self::Delete => "deletes a conversation",
         }
     }
 
@@ -70,6 +76,7 @@ impl PageKind {
         match self {
             Self::Status | Self::List | Self::Messages => &[("get", Method::Get)],
             Self::Cancel => &[("post", Method::Post), ("delete", Method::Delete)],
+            Self::Delete => &[("delete", Method::Delete)],
         }
     }
 }
@@ -104,6 +111,7 @@ impl Page {
         let answer = Answer::of(&mut entries, reading);
         let has_items = matches!(kind, PageKind::List | PageKind::Messages);
         let item = if has_items { entries.template("item", reading) } else { None };
+        let files = if kind == PageKind::Delete { entries.template("files", reading) } else { None };
         entries.finish(reading);
         let path = if kind == PageKind::List { "/api/jobs" } else { "/api/jobs/{id}" };
         let [(method, at)] = &found[..] else {
@@ -118,11 +126,12 @@ impl Page {
             return None;
         }
         if kind != PageKind::List && named != 1 {
-            let what = if kind == PageKind::Messages { "conversation" } else { "job" };
+            let of_talk = matches!(kind, PageKind::Messages | PageKind::Delete);
+            let what = if of_talk { "conversation" } else { "job" };
             let message = format!("one value of the path names the {what}, and there is no other");
             reading.complain(at.span(), message, Some(format!("such as {path}")));
             return None;
         }
-        Some(Self { method: *method, path: read, answer, item })
+        Some(Self { method: *method, path: read, answer, item, files })
     }
 }

@@ -62,10 +62,11 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
         let (sight, of_item) = match kind {
             PageKind::List => (answer(&["jobs"], &[]), answer(&talk, &JOB_FACTS)),
             PageKind::Messages => (answer(&["conversation"], &[]), answer(&["message"], &[])),
+            PageKind::Delete => (sight(&[], &["conversation"], &[]), sight(&[], &["message"], &[])),
             PageKind::Status | PageKind::Cancel => (answer(&talk, &JOB_FACTS), answer(&[], &[])),
         };
         sight.look(page.answer.formulas(), &whole, reading);
-        of_item.look(page.item.iter().flat_map(|item| item.formulas()).collect(), &whole, reading);
+        of_item.look(page.item.iter().chain(&page.files).flat_map(|item| item.formulas()).collect(), &whole, reading);
     }
     for answer in recipe.errors.values() {
         sight(&[], &["problem"], &[]).look(answer.formulas(), &whole, reading);

@@ -291,6 +291,7 @@ fn the_schema_has_every_entry_that_is_read() {
         ("/properties/list/properties", "[list]"),
         ("/properties/conversation/properties", "[conversation]"),
         ("/properties/messages/properties", "[messages]"),
+        ("/properties/delete/properties", "[delete]"),
         ("/properties/require/properties", "[require]"),
         ("/properties/checks/additionalProperties/properties", "[checks.a]"),
         ("/properties/follow_ups/additionalProperties/properties", "[follow_ups.a]"),

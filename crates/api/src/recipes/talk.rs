@@ -53,8 +53,7 @@ pub(super) async fn messages(
     let (mut parts, _) = request.into_parts();
     let guest = Guest::to_read(api, recipe, &mut parts).await?;
     Query::parse(parts.uri.query().unwrap_or_default())?.only(&[])?;
-    let text = path.into_values().next().unwrap_or_default();
-    let id: ConversationId = text.parse().map_err(|_| unknown())?;
+    let id = named(path)?;
     let store = api.engine.store();
     let conversation = store.conversation(id, guest.sees.as_ref()).await?.ok_or_else(unknown)?;
     let Some(page) = recipe.pages.get(&PageKind::Messages) else { return Err(unknown().into()) };
@@ -87,7 +86,13 @@ pub(super) async fn messages(
     answer::told(recipe, &page.answer, &links().with_conversation(&facts), usual)
 }
 
-fn shown(message: &Message) -> Value {
+/// The conversation that a path names. What can be none names none.
+pub(super) fn named(path: BTreeMap<String, String>) -> Result<ConversationId, Problem> {
+    path.into_values().next().unwrap_or_default().parse().map_err(|_| unknown())
+}
+
+/// What can be said of a message.
+pub(super) fn shown(message: &Message) -> Value {
     let content: Value = message.content.as_ref().and_then(|content| content.parse().ok()).unwrap_or_default();
     let error = message.error.as_ref().map(|problem| json!({ "name": problem.name(), "detail": problem.detail }));
     json!({
@@ -102,6 +107,6 @@ fn shown(message: &Message) -> Value {
     })
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(ProblemType::NOT_FOUND, "there is no such conversation, or it is not yours")
 }

@@ -126,12 +126,17 @@ fn webp(side: u32) -> String {
     String::from_utf8(bytes).expect("bytes below 128")
 }
 
+#[expect(clippy::disallowed_methods, reason = "what is told is how long it really took")]
+fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    let done = act();
+    (done, begun.elapsed())
+}
+
 #[test]
 fn a_transformation_is_queued_at_once_and_its_picture_is_ours() {
     let home = Home::new();
-    let begun = Instant::now();
-    let accepted = home.send(&[("message", TRANSFORM), ("image", &webp(64))]);
-    let took = begun.elapsed();
+    let (accepted, took) = timed(|| home.send(&[("message", TRANSFORM), ("image", &webp(64))]));
     let turn = accepted.json();
     assert_eq!(accepted.status, 202, "{accepted:?}");
     assert!(took < Duration::from_millis(500), "accepting took {took:?}");
@@ -250,9 +255,9 @@ fn while_a_picture_is_made_everything_else_answers_at_once() {
         .repeat(10)
         .iter()
         .map(|path| {
-            let asked = Instant::now();
-            assert_eq!(home.server.get(path).status, 200);
-            asked.elapsed()
+            let (reply, took) = timed(|| home.server.get(path));
+            assert_eq!(reply.status, 200);
+            took
         })
         .collect();
     took.sort();
@@ -301,19 +306,35 @@ fn a_conversation_that_is_deleted_while_a_picture_is_made_is_gone_with_its_job()
         "",
         |recipe| recipe,
     );
-    let turn = home.ask();
+    let turn = home.send(&[("message", TRANSFORM), ("image", &webp(64))]).json();
+    let files = || home.server.get("/openai/v1/files").json()["data"].as_array().map(Vec::len);
+    assert_eq!(files(), Some(1));
     within(Duration::from_secs(20), "FAL is at work", || {
         super::crash::is_recorded(&home.server, job(&turn), "draw/started at fal").then_some(())
     });
-    let path = format!("/v1/conversations/{}", turn["conversation_id"].as_str().unwrap());
+    let path = format!("/home-design/conversations/{}", turn["conversation_id"].as_str().unwrap());
     assert_eq!(delete(home.server.address, &path).status, 204);
     assert_eq!(home.server.ended(job(&turn))["state"], "cancelled");
-    assert_eq!(home.server.get(&path.replace("/v1", "/home-design")).status, 404);
+    assert_eq!((home.server.get(&path).status, delete(home.server.address, &path).status), (404, 404));
+    assert_eq!(files(), Some(0));
     within(Duration::from_secs(10), "FAL is told to stop", || {
         (home.simulator.get("/sim/ledger").json()["total"]["cancelled"] == 1).then_some(())
     });
     let again = json!({ "message": "And?", "conversation_id": turn["conversation_id"] }).to_string();
     assert_eq!(post(home.server.address, CHAT, &again).status, 404);
+}
+
+#[test]
+fn a_conversation_that_is_deleted_takes_its_pictures_along() {
+    let home = Home::new();
+    let (turn, other) = (home.ask(), home.ask());
+    let link = home.ended(&turn)["image_url"].as_str().expect("a picture").to_owned();
+    home.ended(&other);
+    let files = || home.server.get("/openai/v1/files").json()["data"].as_array().map(Vec::len);
+    assert_eq!(files(), Some(4), "what was sent and what was made, in each");
+    let path = format!("/home-design/conversations/{}", turn["conversation_id"].as_str().unwrap());
+    assert_eq!(delete(home.server.address, &path).status, 204);
+    assert_eq!((files(), request(home.server.address, "HEAD", &link, &[], "").status), (Some(2), 404));
 }
 
 #[test]
