@@ -280,7 +280,11 @@ mod tests {
     async fn the_upstream_waits_for_who_reads_slowly() {
         let (calls, taken) = (Calls::default(), Arc::<AtomicUsize>::default());
         let counted = Arc::clone(&taken);
-        let pieces = pieces(100).inspect(move |_| drop(counted.fetch_add(1, Ordering::Relaxed))).boxed();
+        let pieces = pieces(100)
+            .inspect(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            })
+            .boxed();
         let replay = Arc::new(Replay::new(pieces, Arc::default()));
         let mut slow = reader(&calls, &replay).await.unwrap();
         for number in 1..=100 {
@@ -379,6 +383,7 @@ mod tests {
             readers.push(reader(&calls, &replay).await.unwrap());
         }
         let mut third = readers.pop().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "the test waits for them")]
         let waiting: Vec<_> =
             readers.into_iter().map(|reader| tokio::spawn(reader.map(Result::unwrap).collect::<Vec<_>>())).collect();
         tokio::task::yield_now().await;

@@ -150,6 +150,7 @@ async fn an_sdk_that_asks_once_more_is_given_the_stream_that_is_being_made() {
     assert_eq!((again.status(), upstream.calls.load(Ordering::SeqCst)), (StatusCode::OK, 1));
     assert_eq!(again.headers()["idempotency-replayed"], "true");
     assert_eq!(again.headers()["content-type"], "text/event-stream");
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let again = tokio::spawn(rest(again));
     tokio::task::yield_now().await;
     upstream.gate.notify_one();
@@ -227,6 +228,7 @@ async fn calls_with_one_key_are_one_call_also_while_it_is_under_way_and_as_a_str
     let mut first = streamed(&server, &key).await;
     piece(&mut first).await;
     drop(first);
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let again = tokio::spawn(rest(streamed(&server, &key).await));
     tokio::task::yield_now().await;
     upstream.gate.notify_one();
