@@ -121,15 +121,15 @@ pub struct NotPassed {
     pub problem: Problem,
     /// When it is worth asking again, if it is.
     pub retry_after: Option<Duration>,
-    /// The headers of the upstream's refusal, if it is one.
-    pub headers: HeaderMap,
+    /// The headers of the upstream's refusal, if it is one. Boxed, because results are mostly good.
+    pub headers: Box<HeaderMap>,
 }
 
 impl NotPassed {
     /// A call that no upstream has answered.
     #[must_use]
     pub fn new(problem: Problem) -> Self {
-        Self { problem, retry_after: None, headers: HeaderMap::new() }
+        Self { problem, retry_after: None, headers: Box::default() }
     }
 
     /// As a client is told it, with those of the upstream's headers that the dialect gives back.

@@ -45,7 +45,8 @@ fn whatever_field_it_stands_in_a_text_costs_the_same() {
     for field in ["system", "instructions", "prompt"] {
         assert_eq!(estimate(CHAT, &json!({field: text, "max_tokens": 0})), alone, "{field}");
     }
-    assert_eq!(estimate(EMBEDDINGS, &json!({"input": [text, text]})).abs_diff(2 * alone), u64::from(alone * 2 % 2));
+    let twice = estimate(EMBEDDINGS, &json!({"input": [text, text]}));
+    assert!(twice.abs_diff(2 * alone) <= 1, "{twice}, but for a part of a token");
 }
 
 #[test]

@@ -35,8 +35,7 @@ struct BatchRequest {
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
-    _: OurKey,
-    key: IdempotencyKey,
+    OurKey(key): OurKey<IdempotencyKey>,
     base: Base,
     headers: HeaderMap,
     body: JsonBody,

@@ -42,9 +42,9 @@ pub(crate) struct MessageRequest {
 /// `POST /v1/conversations/{id}/messages`: adds a message; with a job that answers it, if one is asked for.
 pub(crate) async fn say(
     State(api): State<Arc<Api>>,
-    (OurKey, caller): (OurKey, Caller<Submit>),
+    caller: Caller<Submit>,
     ConversationPath(id): ConversationPath,
-    key: IdempotencyKey,
+    OurKey(key): OurKey<IdempotencyKey>,
     wait: Wait,
     query: Query,
     body: JsonBody,

@@ -49,14 +49,15 @@ pub(crate) fn refuse_own_key(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(ProblemType::INVALID_REQUEST, detail))
 }
 
-/// What is made here is a job, and no caller's own key goes with it.
-pub(crate) struct OurKey;
+/// Part of a request for a job, with which no caller's own key goes.
+pub(crate) struct OurKey<T>(pub(crate) T);
 
-impl<S: Sync> FromRequestParts<S> for OurKey {
+impl<S: Sync, T: FromRequestParts<S, Rejection = ApiError>> FromRequestParts<S> for OurKey<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        refuse_own_key(&parts.headers).map(|()| Self)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        refuse_own_key(&parts.headers)?;
+        T::from_request_parts(parts, state).await.map(Self)
     }
 }
 

@@ -126,7 +126,7 @@ fn not_passed(failure: PassFailure) -> NotPassed {
                 return NotPassed { retry_after, ..refused(ProblemType::UPSTREAM_FAILED, detail) };
             };
             let problem = Problem::new(ProblemType::UPSTREAM_REFUSED, detail).of_upstream(status, body.map(Json::from));
-            NotPassed { problem, retry_after, headers: *headers }
+            NotPassed { problem, retry_after, headers }
         }
     }
 }

@@ -28,8 +28,8 @@ const LOW: u8 = 7;
 /// `POST /fal/{owner}/{app}`: accepts a request, or carries it out at once if it was sent to where that is done.
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
-    (OurKey, caller): (OurKey, Caller<Submit>),
-    key: IdempotencyKey,
+    caller: Caller<Submit>,
+    OurKey(key): OurKey<IdempotencyKey>,
     base: Base,
     headers: HeaderMap,
     target: Target,

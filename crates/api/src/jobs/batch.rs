@@ -62,8 +62,7 @@ impl<'a> BatchEntry<'a> {
 pub(crate) async fn submit_batch(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
-    _: OurKey,
-    key: IdempotencyKey,
+    OurKey(key): OurKey<IdempotencyKey>,
     query: Query,
     body: JsonBody,
 ) -> Result<Response, ApiError> {

@@ -25,8 +25,7 @@ use crate::wait::spread;
 pub(crate) async fn submit(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
-    _: OurKey,
-    key: IdempotencyKey,
+    OurKey(key): OurKey<IdempotencyKey>,
     wait: Wait,
     query: Query,
     body: JsonBody,

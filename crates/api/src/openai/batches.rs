@@ -61,8 +61,7 @@ struct Ended {
 pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller<Submit>,
-    _: OurKey,
-    key: IdempotencyKey,
+    OurKey(key): OurKey<IdempotencyKey>,
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {

@@ -75,8 +75,8 @@ struct Input<'a> {
 /// `POST /v1/predictions`: of a version, or of a model by its name.
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
-    (OurKey, caller): (OurKey, Caller<Submit>),
-    key: IdempotencyKey,
+    caller: Caller<Submit>,
+    OurKey(key): OurKey<IdempotencyKey>,
     base: Base,
     headers: HeaderMap,
     body: JsonBody,
@@ -94,8 +94,8 @@ pub(super) async fn create(
 /// `POST /v1/models/{owner}/{name}/predictions`.
 pub(super) async fn create_of_model(
     State(api): State<Arc<Api>>,
-    (OurKey, caller): (OurKey, Caller<Submit>),
-    key: IdempotencyKey,
+    caller: Caller<Submit>,
+    OurKey(key): OurKey<IdempotencyKey>,
     base: Base,
     headers: HeaderMap,
     Path((owner, name)): Path<(String, String)>,

@@ -30,7 +30,7 @@ impl Passage for Upstream {
             let refusal = refusal.header("anthropic-ratelimit-requests-remaining", "0");
             let refusal = refusal.header("anthropic-organization-id", "ours-to-know").body(()).unwrap();
             let problem = problem.of_upstream(status, Some(error.into()));
-            let (retry_after, headers) = (Some(Duration::from_secs(3_600)), refusal.headers().clone());
+            let (retry_after, headers) = (Some(Duration::from_secs(3_600)), refusal.headers().clone().into());
             NotPassed { problem, retry_after, headers }
         };
         match call.model.as_str() {

@@ -56,7 +56,7 @@ impl Passage for Upstream {
                 refusal.header("openai-organization", "ours-to-know").header("retry-after", "9").body(()).unwrap();
             return Err(NotPassed {
                 retry_after: millis.parse().ok().map(Duration::from_millis),
-                headers: refusal.headers().clone(),
+                headers: refusal.headers().clone().into(),
                 ..NotPassed::new(problem.of_upstream(429, Some(error.into())))
             });
         }
