@@ -264,3 +264,32 @@ fn a_callers_own_key_is_sent_in_place_of_the_servers() {
     let refused = call("strict", &[own]).json()["error"]["message"].to_string();
     assert!(refused.contains("is called with the server's key only"), "{refused}");
 }
+
+/// As each door tells it: a failure of the provider is none of this server's own, and no bare body of the provider's.
+#[test]
+fn a_provider_that_fails_is_told_in_the_words_of_the_door() {
+    let place = Place::new();
+    let fault = |kind: &str| format!(r#"{{"model": "{kind}", "fault": {{"kind": "{kind}"}}}}"#);
+    let waits = r#"{"model": "wait", "fault": {"kind": "unavailable", "retry_after": "seconds", "wait_ms": 1000}}"#;
+    let faults = ["server_error", "bad_gateway", "overloaded"].map(fault).join(", ");
+    place.file("sim.json", &format!(r#"{{"faults": [{faults}, {waits}]}}"#));
+    let simulator = Server::simulator(&place, &["--config", "sim.json"]);
+    let upstream = |name: &str, base: &str| {
+        format!("[upstream.{name}]\nprotocol = \"{name}\"\nbase_url = \"{}{base}\"\n", simulator.url())
+    };
+    let server =
+        Server::configured(&place, &[upstream("openai", "/openai/v1"), upstream("anthropic", "/anthropic")].concat());
+    for (model, openai, anthropic) in
+        [("server_error", 502, 502), ("bad_gateway", 502, 502), ("overloaded", 503, 529), ("wait", 503, 529)]
+    {
+        let body = format!(r#"{{"model": "{model}", "max_tokens": 9, "messages": []}}"#);
+        for (path, status) in [("/openai/v1/chat/completions", openai), ("/anthropic/v1/messages", anthropic)] {
+            let reply = post(server.address, path, &body);
+            assert_eq!(reply.status, status, "{model} at {path}: {reply:?}");
+            let error = &reply.json()["error"];
+            assert!(error["type"].is_string() && error["message"].is_string(), "{model} at {path}: {reply:?}");
+            let waits = reply.headers.contains_key("retry-after");
+            assert!(waits || model != "wait", "{path}: {reply:?}");
+        }
+    }
+}
