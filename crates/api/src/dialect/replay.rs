@@ -280,12 +280,10 @@ mod tests {
     async fn the_upstream_waits_for_who_reads_slowly() {
         let (calls, taken) = (Calls::default(), Arc::<AtomicUsize>::default());
         let counted = Arc::clone(&taken);
-        let pieces = pieces(100)
-            .inspect(move |_| {
-                counted.fetch_add(1, Ordering::Relaxed);
-            })
-            .boxed();
-        let replay = Arc::new(Replay::new(pieces, Arc::default()));
+        let pieces = pieces(100).inspect(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let replay = Arc::new(Replay::new(pieces.boxed(), Arc::default()));
         let mut slow = reader(&calls, &replay).await.unwrap();
         for number in 1..=100 {
             slow.next().await.unwrap().unwrap();
@@ -371,6 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "readers have tasks, and wakers, of their own")]
     async fn a_reader_is_woken_by_another_that_goes_or_reads_on() {
         use futures_util::FutureExt;
         let calls = Calls::default();
