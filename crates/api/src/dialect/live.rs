@@ -340,3 +340,28 @@ fn too_many() -> ApiError {
     let detail = "too many calls are under way for this one to be made once only; come back after Retry-After";
     ApiError::new(ProblemType::OVERLOADED, detail).retry_after(Duration::from_secs(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use raincheck_core::Tenant;
+
+    use super::*;
+    use crate::jobs::IdempotencyKey;
+
+    #[test]
+    fn so_many_calls_can_be_attached_to_also_if_all_are_the_same() {
+        let calls = Calls::default();
+        let request = || Request::new("key", "/path", b"body", &HeaderMap::new());
+        let places: Vec<Place> = (0..LIVE_MAX).map(|_| calls.place(&request()).ok().unwrap()).collect();
+        assert!(places.iter().all(|place| matches!(place, Place::First(..))));
+        assert!(matches!(calls.place(&request()), Ok(Place::Apart)));
+        // One that may be made once only is not made at all.
+        let tenant: Tenant = "voice".parse().unwrap();
+        let keyed = request().under(&IdempotencyKey::given("order-1"), &tenant);
+        let refused = calls.place(&keyed).err().unwrap();
+        assert!(refused.problem().is(ProblemType::OVERLOADED) && refused.wait().is_some());
+        let Some(Place::First(live, _waiter)) = places.into_iter().next() else { panic!("a call of its own") };
+        calls.live().forget(&request().name, &live);
+        assert!(matches!(calls.place(&keyed), Ok(Place::First(..))));
+    }
+}

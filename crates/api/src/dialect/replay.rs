@@ -62,6 +62,10 @@ impl Core {
     /// Wakes everybody who waits for a piece, but for this reader.
     fn wake_others(&mut self, number: u64) {
         self.wakers.remove(&number);
+        self.wake_all();
+    }
+
+    fn wake_all(&mut self) {
         std::mem::take(&mut self.wakers).into_values().for_each(Waker::wake);
     }
 }
@@ -100,7 +104,10 @@ impl Replay {
     /// Ends it: the upstream makes no more of it.
     pub(super) fn give_up(&self) {
         self.phase.send_replace(Phase::Lost);
-        drop(self.core().pieces.take());
+        let mut core = self.core();
+        drop(core.pieces.take());
+        // Somebody may have attached to it at the last moment, whom the upstream wakes no more.
+        core.wake_all();
     }
 
     /// Keeps a piece for others, if it can.

@@ -34,6 +34,12 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    /// As if the client had given this one.
+    #[cfg(test)]
+    pub(crate) fn given(key: &'static str) -> Self {
+        Self(Some(HeaderValue::from_static(key)))
+    }
+
     /// Whether the client gave one.
     pub(crate) fn is_given(&self) -> bool {
         self.0.is_some()
