@@ -219,10 +219,7 @@ impl Server {
 
     /// How much memory it holds, in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
-        let status = std::fs::read_to_string(path).expect("read the process's status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
-        line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
+        crate::support::memory_kib(self.pid())
     }
 }
 

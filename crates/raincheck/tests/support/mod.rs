@@ -9,7 +9,7 @@ pub(crate) mod waves;
 pub(crate) use authority::Authority;
 pub(crate) use http::{Reply, delete, get, get_bytes, post, read_until, request};
 pub(crate) use place::Place;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, memory_kib};
 
 use std::process::{Command, Output, Stdio};
 

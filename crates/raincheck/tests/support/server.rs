@@ -140,3 +140,11 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+/// How much memory a process holds, in KiB.
+pub(crate) fn memory_kib(pid: Pid) -> u64 {
+    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    let status = std::fs::read_to_string(path).expect("read the process's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
+}

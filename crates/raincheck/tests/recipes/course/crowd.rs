@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Platform, QUESTION, answer, ask, constant, ended, jobs};
 use crate::proof::{now, percentile};
-use crate::support::{Server, get, post, request};
+use crate::support::{Server, get, memory_kib, post, request};
 
 const USERS: usize = 100;
 /// On a machine that does nothing else it is a tenth of this, by row A5; others compile meanwhile.
@@ -36,6 +36,7 @@ fn at_once(send: impl Fn(usize) + Sync) -> Vec<Duration> {
 fn a_hundred_users_at_once_are_accepted_at_once_however_slow_the_provider_is() {
     let platform = Platform::new(&constant(5_000));
     let server = platform.serve();
+    let before = memory_kib(server.pid());
     for seconds in [5_u64, 15, 30] {
         let slower =
             request(platform.simulator.address, "PUT", "/sim/config", &[], &constant(seconds * 1_000).to_string());
@@ -64,6 +65,9 @@ fn a_hundred_users_at_once_are_accepted_at_once_however_slow_the_provider_is() {
         );
         assert!(of(&accepted)[1] < ACCEPT_MAX && of(&lessons)[1] < ACCEPT_MAX);
     }
+    let grown = memory_kib(server.pid()).saturating_sub(before);
+    println!("{} questions under way took {grown} KiB", 3 * USERS);
+    assert!(grown < 96 << 10, "{grown} KiB");
     let waiting = jobs(&server, "course.assistant").iter().filter(|job| job["state"] != "completed").count();
     assert!(waiting >= 2 * USERS, "they were accepted before they were answered: {waiting}");
 }
