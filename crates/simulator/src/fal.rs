@@ -210,7 +210,7 @@ fn pictures(inbound: &Inbound, job: &Job) -> Value {
         "images": (0..count).map(picture).collect::<Vec<_>>(),
         "timings": {"inference": job.plan.simulated(job.plan.whole()).as_secs_f64()},
         "seed": job.body["seed"].as_u64().unwrap_or(job.plan.seed() >> 32),
-        "has_nsfw_concepts": vec![false; usize::try_from(count).unwrap_or(1)],
+        "has_nsfw_concepts": vec![job.flagged; usize::try_from(count).unwrap_or(1)],
         "prompt": job.body["prompt"]
     })
 }

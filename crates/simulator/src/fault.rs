@@ -53,6 +53,8 @@ pub enum FaultKind {
     /// It is accepted, and then the work fails: a background response, a queued job, a prediction. FAL's has the status that
     /// [`Fault`] names: 422 for what breaks its rules, 504 for what was not started in time.
     Fails,
+    /// The work is done, and what came of it is found unfit: FAL's `has_nsfw_concepts`.
+    Flagged,
     /// A page of HTML, with status 200, instead of the answer.
     WebPage,
     /// The answer, and behind it zeros up to 64 MiB.

@@ -46,6 +46,8 @@ pub(crate) struct Job {
     pub(crate) fails: bool,
     /// With this status, where a failure has one.
     pub(crate) fails_with: Option<u16>,
+    /// What comes of it is found unfit.
+    pub(crate) flagged: bool,
     pub(crate) cancel: CancellationToken,
     pub(crate) cancelled: Mutex<Option<Instant>>,
     /// What the ledger is told when it ends.

@@ -260,6 +260,7 @@ impl Work {
             begun: Instant::now(),
             background,
             fails: self.has(FaultKind::Fails),
+            flagged: self.has(FaultKind::Flagged),
             fails_with: self.fault.as_ref().and_then(|fault| fault.status),
             cancel: CancellationToken::new(),
             cancelled: Mutex::default(),

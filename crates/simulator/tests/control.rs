@@ -37,7 +37,7 @@ fn the_page_about_it_is_right() {
     let table = page.split("## Faults").nth(1).unwrap().split("A fault also has").next().unwrap();
     let named = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
     let kinds: Vec<&str> = named.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(kinds.len(), 22);
+    assert_eq!(kinds.len(), 23);
     for kind in kinds {
         let fault = json!({"kind": kind, "status": 500});
         serde_json::from_value::<raincheck_simulator::Fault>(fault).unwrap();

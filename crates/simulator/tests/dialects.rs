@@ -101,6 +101,14 @@ async fn fal_fails_as_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn fal_finds_a_picture_unfit() {
+    let sim = simulator(QUICK).await;
+    let begun = post_with(sim.address(), FLUX, &[("x-sim-fault", "flagged")], &json!({"prompt": "x"})).await.json();
+    let result = get(sim.address(), &path(&begun["response_url"])).await.json();
+    assert_eq!(result["has_nsfw_concepts"], json!([true]));
+}
+
+#[tokio::test]
 async fn a_picture_may_be_something_else() {
     let sim = simulator(QUICK).await;
     let begun = post(sim.address(), FLUX, &json!({"prompt": "x"})).await.json();

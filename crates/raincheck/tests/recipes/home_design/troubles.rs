@@ -27,6 +27,7 @@ fn what_a_provider_will_not_do_is_told_and_can_be_said_again() {
     for (rule, reason, paid) in [
         (fal(json!({ "kind": "fails", "status": 422 })), "flagged by a content checker", (1, 1)),
         (fal(json!({ "kind": "content_policy" })), "rejected", (1, 0)),
+        (fal(json!({ "kind": "flagged" })), "the picture was held back", (1, 1)),
         (json!({ "fault": { "kind": "content_policy" }, "dialect": "anthropic", "calls": 1 }), "rejected", (0, 0)),
         (picture("web_page"), "text/html", (1, 1)),
         (picture("oversized"), "20000000 bytes", (1, 1)),
