@@ -376,7 +376,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "readers have tasks, and wakers, of their own")]
     async fn a_reader_is_woken_by_another_that_goes_or_reads_on() {
         use futures_util::FutureExt;
         let calls = Calls::default();
