@@ -16,7 +16,7 @@ fn what_makes_no_sense_is_refused_with_a_hint() {
     for (body, status, hint) in [
         (json!({ "message": TRANSFORM, "transform": true }), 422, "send one as `image`, or its address as `image_url`"),
         (json!({ "message": "" }), 422, "message: it should have from 1 to 8000 characters"),
-        (json!({ "message": " \n" }), 422, "message: say something"),
+        (json!({ "message": " \n" }), 422, "message: it should not be blank"),
         (json!({ "mesage": "Hello" }), 422, "did you mean message?"),
         (
             json!({ "message": "Hello", "conversation_id": "conv_01a20e3b2dd570009540a7d508762d39" }),
