@@ -8,6 +8,8 @@ type Packages = BTreeSet<(String, &'static str, String)>;
 
 /// Where the packages of each language are listed.
 const LISTS: [(&str, &str); 2] = [("Python", "tests/sdks/python.txt"), ("Node", "tests/sdks/node.txt")];
+/// Installed with them, but no SDK: it drives the browser in which the pages of recipes are tried.
+const NO_SDK: &str = "playwright-core";
 const PAGES: [&str; 4] = ["docs/openai.md", "docs/anthropic.md", "docs/fal.md", "docs/replicate.md"];
 
 fn read(path: &str) -> String {
@@ -22,7 +24,9 @@ fn installed() -> Packages {
         let pinned = text.lines().filter_map(|line| line.split('#').next()).flat_map(str::split_whitespace);
         for package in pinned {
             let (name, version) = package.split_once("==").or_else(|| package.rsplit_once('@')).expect("a version");
-            packages.insert((name.to_owned(), language, version.to_owned()));
+            if name != NO_SDK {
+                packages.insert((name.to_owned(), language, version.to_owned()));
+            }
         }
     }
     packages
