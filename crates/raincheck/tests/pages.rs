@@ -19,18 +19,12 @@ struct Served {
 
 impl Served {
     fn new(folder: &str, simulated: &Value) -> Self {
-        Self::configured(folder, simulated, None)
-    }
-
-    /// With this configuration instead of the folder's own; each has the simulator at its usual address.
-    fn configured(folder: &str, simulated: &Value, config: Option<&str>) -> Self {
         let place = Place::new();
         place.file("sim.json", &simulated.to_string());
         let simulator = Server::simulator(&place, &["--config", "sim.json"]);
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes").join(folder), &place.path().join(folder));
         let path = format!("{folder}/raincheck.toml");
-        let own = || fs::read_to_string(place.path().join(&path)).expect("the folder has a configuration");
-        let config = config.map_or_else(own, ToOwned::to_owned);
+        let config = fs::read_to_string(place.path().join(&path)).expect("the folder has a configuration");
         place.file(&path, &config.replace("http://127.0.0.1:7247", &simulator.url()));
         let server = Server::start(&place, &["--config", &path, "--recipes", folder]);
         Self { place, server, _simulator: simulator }
@@ -89,8 +83,8 @@ fn voice_library() {
 
 #[test]
 fn home_design() {
-    let config = "[upstream.anthropic]\nprotocol = \"anthropic\"\nbase_url = \"http://127.0.0.1:7247/anthropic\"\n\
-                  [upstream.fal]\nprotocol = \"fal\"\nbase_url = \"http://127.0.0.1:7247/fal\"\n\
-                  [egress]\nallow = [\"127.0.0.0/8\"]\n";
-    Served::configured("home-design", &json!({}), Some(config)).browse("home_design.cjs", &[]);
+    let claude = json!({ "dialect": "anthropic", "behaviour": { "call_ms": { "constant": 500 } } });
+    let queue = json!({ "queue_ms": { "constant": 2_000 }, "call_ms": { "constant": 2_000 } });
+    let simulated = json!({ "overrides": [claude, { "dialect": "fal", "behaviour": queue }] });
+    Served::new("home-design", &simulated).browse("home_design.cjs", &[]);
 }
