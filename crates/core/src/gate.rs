@@ -9,6 +9,6 @@ mod window;
 
 pub use breaker::{Breaker, BreakerState, Sign, Spell};
 pub use budget::RetryBudget;
-pub use concurrency::{Concurrency, ConcurrencyLimit};
+pub use concurrency::{Bearing, Concurrency, ConcurrencyLimit};
 pub use verdict::{Block, Fault, Then, Verdict};
 pub use window::{Reservation, Window};

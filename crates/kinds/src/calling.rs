@@ -22,6 +22,8 @@ pub(crate) const OBJECT_MAX: usize = 64 << 20;
 /// How often a job that calls an upstream may fail before it has failed, unless it asks otherwise: with the usual backoff that is
 /// some minutes of trying. What comes and goes at the other end, most of it does within them.
 pub(crate) const ATTEMPTS: u32 = 10;
+/// How often a job fails at an upstream before it begins with the next that may be called instead.
+const FAILURES_EACH: u32 = 2;
 /// How long an attempt waits at a gate. The job was claimed because there was room; if others were quicker, it goes back.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A postponed job comes back no sooner than this.
@@ -89,11 +91,12 @@ fn postponed(detail: String, wait: Duration) -> Failure {
     Failure::postponed(Problem::new(ProblemType::UPSTREAM_CLOSED, detail), wait.clamp(POSTPONED_MIN, POSTPONED_MAX))
 }
 
-/// What a failed call means for the job. If its upstream fails as a whole, that is no fault of the job and costs it nothing: it
-/// waits, as it would have if it had come a little later.
-fn failed_at(route: &Route, failure: &CallFailure) -> Failure {
+/// What a failed call means for the job. If all its upstreams fail as a whole, that is no fault of the job and costs it nothing:
+/// it waits, as it would have if it had come a little later.
+fn failed_at(routes: &[Route], failure: &CallFailure) -> Failure {
     let failed = failed(failure);
-    match (failure.verdict.then, route.gate().fails_for()) {
+    let waits: Option<Vec<Duration>> = routes.iter().map(|route| route.gate().fails_for()).collect();
+    match (failure.verdict.then, waits.and_then(|waits| waits.into_iter().min())) {
         (Then::Retry, Some(wait)) => {
             let wait = wait.max(failure.retry_after.unwrap_or_default());
             Failure::postponed(failed.problem, wait.clamp(POSTPONED_MIN, POSTPONED_MAX))
@@ -168,7 +171,8 @@ pub(crate) fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e3).round() / 1e3
 }
 
-/// Calls the first upstream that is not down, and the next if it refuses for good; records who served.
+/// Calls the first upstream that is not down, and the next if it refuses for good; records who served. After every
+/// [`FAILURES_EACH`] failures of the job another is the first.
 ///
 /// # Errors
 /// What the last call means for the job.
@@ -176,10 +180,13 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
     Steps::of_job(context).check()?;
     // What an upstream has under way is not begun at another, whatever became of its gate since.
     let held = remote::place(context, routes)?;
-    let routes = &routes[held.unwrap_or(0)..];
+    let turn = (context.job().life.failures / FAILURES_EACH) as usize % routes.len().max(1);
+    let (before, after) = routes.split_at(held.unwrap_or(turn));
+    // What is before the one that has work under way refused it.
+    let before = if held.is_some() { &[] } else { before };
     let mut last = None;
-    for (number, route) in routes.iter().enumerate() {
-        let is_last = number + 1 == routes.len();
+    for (number, route) in after.iter().chain(before).enumerate() {
+        let is_last = number + 1 == after.len() + before.len();
         let is_held = number == 0 && held.is_some();
         if !is_last && !is_held && route.gate().is_down() {
             continue;
@@ -192,9 +199,9 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
                 return Json::from_value(&result).map_err(|error| Failure::transient(error.to_string()));
             }
             Err(failure) if goes_elsewhere(&failure) && !is_last => {
-                last = Some(failed_at(route, &hidden(route, failure)));
+                last = Some(failed_at(routes, &hidden(route, failure)));
             }
-            Err(failure) => return Err(failed_at(route, &hidden(route, failure))),
+            Err(failure) => return Err(failed_at(routes, &hidden(route, failure))),
         }
     }
     Err(last.unwrap_or_else(|| Failure::transient("no upstream took the call")))

@@ -3,6 +3,7 @@
 mod batch;
 mod collection;
 mod conversation_summarize;
+mod fallback;
 mod fetch;
 mod files;
 mod http_request;

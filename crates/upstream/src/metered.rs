@@ -140,8 +140,9 @@ impl Metered {
         }
         let is_cut_short = matches!(self.tap, Tap::Stream { is_whole: false, .. });
         let sign = if is_cut_short { Sign::Bad } else { Sign::Good };
+        let first_byte = matches!(self.tap, Tap::Stream { .. }).then_some(self.first_byte);
         if let Some(permit) = self.permit.take() {
-            permit.settle(&End { sign, first_byte: Some(self.first_byte), usage: self.usage, ..End::GONE });
+            permit.settle(&End { sign, first_byte, usage: self.usage, ..End::GONE });
         }
     }
 

@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use raincheck_core::{Job, Json, ProblemType};
+use serde_json::Value;
 
 use super::direct::{Chat, Endpoint, Images};
 use super::{DOOR, held, responses, served, stored};
@@ -55,7 +56,8 @@ pub(super) async fn answer(
         let is_async = prefer::respond_async(headers);
         if is_async || held::names_files(body) {
             dialect::refuse_own_key(headers)?;
-            let wish = Wish { labels: call.labels, ..Wish::new(api, DOOR, kind, input(kind, fields)) };
+            let input = input(api, kind, fields)?;
+            let wish = Wish { labels: call.labels, ..Wish::new(api, DOOR, kind, input) };
             if is_async {
                 return accept(api, caller, key, headers, wish, request).await;
             }
@@ -115,21 +117,28 @@ async fn accept(
 }
 
 /// What a job of this kind is given.
-fn input(kind: &str, mut fields: Fields) -> Json {
+fn input(api: &Api, kind: &str, mut fields: Fields) -> Result<Json, ApiError> {
     for own in ["background", "stream", "stream_options"] {
         fields.remove(own);
     }
     if kind != Images::KIND {
-        return fields.json();
+        return Ok(fields.json());
     }
     let mut input = Fields::of("{}").expect("it is an object");
+    // Pictures are made by upstreams of other protocols, too, which do not understand what is asked here.
+    let model: String = field(&fields, "model", "the name of a model")?.unwrap_or_default();
+    if fields.get("upstream").is_none()
+        && let Some(upstream) = api.settings.doors.upstream(DOOR, &model)?
+    {
+        input.set("upstream", &Json::from(Value::from(upstream)));
+    }
     for name in ["upstream", "model"] {
         if let Some(value) = fields.remove(name).and_then(|value| Json::from_text(value).ok()) {
             input.set(name, &value);
         }
     }
     input.set("input", &fields.json());
-    input.json()
+    Ok(input.json())
 }
 
 /// The answer that the call would have had, once its job has ended.

@@ -16,11 +16,24 @@ pub enum ConcurrencyLimit {
     Fixed(usize),
     /// As many as it bears, found out as TCP does: twice as many for each limit's worth of good answers until it once was too
     /// much, and up to half of that again later; above it one more. Half as many when the upstream says that it is too much,
-    /// fewer when its first bytes come much later than at their best.
+    /// fewer when the first bytes of its streams come much later than at their best.
     Adaptive {
         /// But never more than this.
         max: usize,
     },
+}
+
+/// What a call that has ended says of how much its upstream bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// Nothing.
+    Unknown,
+    /// It was too much (429, 503).
+    TooMuch,
+    /// It went well. How long it took says nothing: an answer that comes whole takes as long as it is.
+    Good,
+    /// It went well, and was streamed: this is how long its first byte took.
+    Begun(Duration),
 }
 
 /// How many calls are under way, and how many more may be.
@@ -35,7 +48,7 @@ pub struct Concurrency {
     was_lowered: bool,
     under_way: usize,
     lowered_at: Option<Time>,
-    /// How long the first byte takes: at its best, and lately.
+    /// How long the first byte of a stream takes: at its best, and lately.
     best: Option<Duration>,
     lately: Option<Duration>,
 }
@@ -89,23 +102,26 @@ impl Concurrency {
         self.under_way += 1;
     }
 
-    /// One less is. `throttled`: the upstream said that it was too much (429, 503). `first_byte`: how long that took, if the
-    /// answer was good.
-    pub fn leave(&mut self, throttled: bool, first_byte: Option<Duration>, now: Time) {
+    /// One less is.
+    pub fn leave(&mut self, bearing: Bearing, now: Time) {
         let was_full = self.under_way * 2 >= self.limit();
         self.under_way = self.under_way.saturating_sub(1);
         let ConcurrencyLimit::Adaptive { max } = self.limit else { return };
-        if throttled {
-            self.lower(0.5, now);
-        } else if let Some(took) = first_byte {
-            self.learn(took);
-            if self.is_slowed_down() {
-                self.lower(0.9, now);
-            } else if was_full {
-                let more = if self.current < self.doubles_to { 1.0 } else { 1.0 / self.current };
-                self.current = (self.current + more).min(max.max(1) as f64);
-                self.was_lowered = false;
+        let is_slowed_down = match bearing {
+            Bearing::Unknown => return,
+            Bearing::TooMuch => return self.lower(0.5, now),
+            Bearing::Good => false,
+            Bearing::Begun(took) => {
+                self.learn(took);
+                self.is_slowed_down()
             }
+        };
+        if is_slowed_down {
+            self.lower(0.9, now);
+        } else if was_full {
+            let more = if self.current < self.doubles_to { 1.0 } else { 1.0 / self.current };
+            self.current = (self.current + more).min(max.max(1) as f64);
+            self.was_lowered = false;
         }
     }
 
@@ -138,23 +154,23 @@ impl Concurrency {
 mod tests {
     use super::*;
 
-    const FAST: Option<Duration> = Some(Duration::from_millis(100));
+    const FAST: Bearing = Bearing::Begun(Duration::from_millis(100));
 
     fn at(millis: i64) -> Time {
         Time::from_millis(millis)
     }
 
     /// Answers to as many calls as may be under way.
-    fn round(calls: &mut Concurrency, throttled: bool, first_byte: Option<Duration>, now: i64) {
+    fn round(calls: &mut Concurrency, bearing: Bearing, now: i64) {
         let count = calls.free();
         (0..count).for_each(|_| calls.enter());
-        (0..count).for_each(|_| calls.leave(throttled, first_byte, at(now)));
+        (0..count).for_each(|_| calls.leave(bearing, at(now)));
     }
 
     #[test]
     fn a_fixed_limit_is_kept() {
         let mut calls = Concurrency::new(ConcurrencyLimit::Fixed(5));
-        round(&mut calls, true, None, 0);
+        round(&mut calls, Bearing::TooMuch, 0);
         (0..3).for_each(|_| calls.enter());
         assert_eq!((calls.limit(), calls.under_way(), calls.free()), (5, 3, 2));
     }
@@ -162,36 +178,46 @@ mod tests {
     #[test]
     fn an_adaptive_one_doubles_until_it_is_too_much_and_then_grows_by_about_one_a_round() {
         let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
-        (0..4).for_each(|now| round(&mut calls, false, FAST, now));
+        (0..4).for_each(|now| round(&mut calls, FAST, now));
         // Half of a round's answers come when less than half of the limit is under way, for none enter here meanwhile.
         assert!((16..=32).contains(&calls.limit()), "{}", calls.limit());
         let doubled = calls.limit();
-        round(&mut calls, true, None, 10_000);
+        round(&mut calls, Bearing::TooMuch, 10_000);
         assert_eq!(calls.limit(), doubled / 2);
-        (0..10).for_each(|now| round(&mut calls, false, FAST, 10_001 + now));
+        (0..10).for_each(|now| round(&mut calls, FAST, 10_001 + now));
         assert!((doubled / 2 + 3..=doubled / 2 + 11).contains(&calls.limit()), "{}", calls.limit());
     }
 
     #[test]
     fn after_an_outage_it_is_soon_half_of_what_it_was() {
         let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
-        (0..20).for_each(|now| round(&mut calls, false, FAST, now));
+        (0..20).for_each(|now| round(&mut calls, FAST, now));
         let grown = calls.limit();
         assert_eq!(grown, 100);
-        round(&mut calls, true, None, 10_000);
+        round(&mut calls, Bearing::TooMuch, 10_000);
         assert_eq!(calls.limit(), grown / 2);
-        (10_000..40_000).step_by(1_001).for_each(|now| round(&mut calls, true, None, now));
+        (10_000..40_000).step_by(1_001).for_each(|now| round(&mut calls, Bearing::TooMuch, now));
         assert_eq!(calls.limit(), 1);
-        (0..12).for_each(|now| round(&mut calls, false, FAST, 50_000 + now));
+        (0..12).for_each(|now| round(&mut calls, FAST, 50_000 + now));
         assert!((50..60).contains(&calls.limit()), "{}", calls.limit());
     }
 
     #[test]
     fn it_is_lowered_when_first_bytes_come_late() {
         let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
-        (0..20).for_each(|now| round(&mut calls, false, FAST, now));
+        (0..20).for_each(|now| round(&mut calls, FAST, now));
         let grown = calls.limit();
-        (0..5).for_each(|now| round(&mut calls, false, Some(Duration::from_secs(2)), 10_000 + now * 3_000));
+        (0..5).for_each(|now| round(&mut calls, Bearing::Begun(Duration::from_secs(2)), 10_000 + now * 3_000));
         assert!(calls.limit() < grown, "{} of {grown}", calls.limit());
+    }
+
+    #[test]
+    fn answers_that_come_whole_say_nothing_of_first_bytes() {
+        let mut calls = Concurrency::new(ConcurrencyLimit::Adaptive { max: 100 });
+        for now in 0..20 {
+            round(&mut calls, FAST, now * 3_000);
+            round(&mut calls, Bearing::Good, now * 3_000 + 2_000);
+        }
+        assert_eq!(calls.limit(), 100);
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raincheck_core::Time;
-use raincheck_core::gate::{Sign, Spell};
+use raincheck_core::gate::{Bearing, Sign, Spell};
 use tokio::time::Instant;
 
 use super::{Gate, Try};
@@ -17,7 +17,7 @@ pub(crate) struct End {
     /// The upstream's limit is reached: nobody should come before it is reset.
     pub(crate) is_429: bool,
     pub(crate) retry_after: Option<Duration>,
-    /// How long the first byte of a good answer took.
+    /// How long the first byte of an answer took that was streamed.
     pub(crate) first_byte: Option<Duration>,
     pub(crate) usage: Option<Usage>,
     /// What went wrong, if something did.
@@ -35,6 +35,16 @@ impl End {
         usage: None,
         setback: None,
     };
+
+    /// What it says of how much the upstream bears.
+    pub(super) fn bearing(&self) -> Bearing {
+        match (self.throttled, self.sign, self.first_byte) {
+            (true, ..) => Bearing::TooMuch,
+            (false, Sign::Good, Some(took)) => Bearing::Begun(took),
+            (false, Sign::Good, None) => Bearing::Good,
+            (false, ..) => Bearing::Unknown,
+        }
+    }
 }
 
 /// The right to make one call. Given back when it is dropped.

@@ -147,7 +147,7 @@ impl State {
 
     /// A call has ended.
     pub(super) fn leave(&mut self, permit: &Permit, end: &End, now: Time, dice: Dice) {
-        self.concurrency.leave(end.throttled, end.first_byte, now);
+        self.concurrency.leave(end.bearing(), now);
         self.breaker.record(end.sign, permit.spell, permit.began.elapsed(), now, dice);
         if permit.asks {
             self.is_asked = false;
