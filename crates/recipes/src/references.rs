@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::read::Reading;
 use crate::scope::JOB_FACTS;
 use crate::template::Formula;
-use crate::{Check, FollowUp, PageKind, Recipe, nearest};
+use crate::{Check, Field, FieldType, FollowUp, PageKind, Recipe, nearest};
 
 /// What expressions at one place may refer to.
 struct Sight<'r> {
@@ -22,6 +22,13 @@ struct Sight<'r> {
 /// What an accepted job is known by.
 const ACCEPTED: [&str; 4] = ["id", "uuid", "state", "created_at"];
 
+/// What is known of a file.
+const FILE_FACTS: [&str; 4] = ["id", "filename", "bytes", "sha256"];
+/// What is known of why a step failed.
+const ERROR_FACTS: [&str; 3] = ["name", "detail", "retry_at"];
+/// What is known of why a request was refused.
+const PROBLEM_FACTS: [&str; 5] = ["name", "title", "status", "detail", "pointer"];
+
 /// Looks whether every expression refers to what is there when it is computed.
 pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     let mut seen: Vec<&str> = Vec::new();
@@ -30,6 +37,10 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
         let steps: Vec<&str> = step.needs.iter().map(|at| recipe.steps[*at].name.as_str()).collect();
         let mut names = if step.for_each.is_some() { vec!["item", "index"] } else { Vec::new() };
         names.extend(&talk);
+        if let Some((name, what)) = step.for_each.as_ref().and_then(|list| no_list(recipe, list)) {
+            let place = reading.find(&name, step.span.start).unwrap_or_else(|| step.span.clone());
+            reading.complain(place, format!("`for_each` takes a list, and `{name}` is {what}"), None);
+        }
         let sight = Sight { recipe, steps, names, job: &ACCEPTED, links: false };
         sight.look(step.formulas(), &step.span, reading);
         let sight = Sight { names: [sight.names, vec!["error"]].concat(), ..sight };
@@ -73,6 +84,28 @@ pub(crate) fn check(recipe: &Recipe, reading: &mut Reading<'_>) {
     }
 }
 
+/// A field of the input that stands where a list should, and what it is instead.
+fn no_list(recipe: &Recipe, list: &Formula) -> Option<(String, &'static str)> {
+    let name = list.source().trim();
+    let field = recipe.input.iter().find(|field| name.strip_prefix("input.") == Some(&field.name))?;
+    let is_list = matches!(field.holds, FieldType::List(..) | FieldType::Any);
+    (!is_list).then(|| (name.to_owned(), sort(field)))
+}
+
+/// What a field holds, in words.
+fn sort(field: &Field) -> &'static str {
+    match field.holds {
+        FieldType::String(..) => "a string",
+        FieldType::Integer(..) => "an integer",
+        FieldType::Number(..) => "a number",
+        FieldType::Boolean => "a boolean",
+        FieldType::List(..) => "a list",
+        FieldType::Table => "a table",
+        FieldType::File(_) => "a file",
+        FieldType::Any => "anything",
+    }
+}
+
 impl Sight<'_> {
     fn look(&self, formulas: Vec<&Formula>, span: &Range<usize>, reading: &mut Reading<'_>) {
         let mut told = BTreeSet::new();
@@ -95,7 +128,7 @@ impl Sight<'_> {
 
     fn knows(&self, reference: &str) -> Result<(), (String, Option<String>)> {
         let mut parts = reference.split('.');
-        let (root, part) = (parts.next().unwrap_or_default(), parts.next());
+        let (root, part, of_part) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         let unknown = |name: &str, what: String, known: Vec<&str>| {
             let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             let list = (!known.is_empty()).then(|| format!("there are: {}", known.join(", ")));
@@ -105,7 +138,16 @@ impl Sight<'_> {
             Some(part) if !known.contains(&part) => unknown(part, format!("there is no {what} `{part}` here"), known),
             _ => Ok(()),
         };
+        let field = || self.recipe.input.iter().find(|field| Some(&*field.name) == part);
         match root {
+            "input" if let Some((field, of)) = field().zip(of_part) => match field.holds {
+                FieldType::Table | FieldType::Any => Ok(()),
+                FieldType::File(_) if FILE_FACTS.contains(&of) => Ok(()),
+                FieldType::File(_) => unknown(of, format!("there is no fact of a file `{of}`"), FILE_FACTS.to_vec()),
+                _ => unknown(of, format!("`input.{}` is {} and has no `{of}`", field.name, sort(field)), Vec::new()),
+            },
+            "error" if self.names.contains(&"error") => known(ERROR_FACTS.to_vec(), "fact of the error"),
+            "problem" if self.names.contains(&"problem") => known(PROBLEM_FACTS.to_vec(), "fact of the problem"),
             "input" => known(self.recipe.input.iter().map(|field| field.name.as_str()).collect(), "field of the input"),
             "steps" => match part {
                 Some(part) if !self.steps.contains(&part) && self.recipe.steps.iter().any(|step| step.name == part) => {

@@ -231,6 +231,29 @@ kind = "audio.scn"
 }
 
 #[test]
+fn what_is_not_known_of_a_file_or_an_error_and_what_is_no_list_is_told() {
+    let text = r#"
+name = "wrong"
+[route]
+post = "/api/wrong"
+[input]
+doc = "file"
+loud = "boolean"
+text = "string"
+more = "table"
+[steps.each]
+kind = "echo"
+for_each = "input.loud"
+input = "{{ input.doc.size }} {{ input.doc.sha256 }} {{ input.text.title }} {{ input.more.whatever }}"
+on_error = { use = "{{ error.message }} {{ error.detail }}" }
+[errors."*"]
+body = "{{ problem.code }}"
+"#;
+    let mistakes = raincheck_recipes::Recipe::read(std::path::Path::new("wrong.toml"), text).unwrap_err();
+    insta::assert_snapshot!("unknown_parts", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
 fn options_of_the_job_may_depend_on_the_input() {
     let recipe = read(
         r#"

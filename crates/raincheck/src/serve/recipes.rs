@@ -8,8 +8,9 @@ use raincheck_core::Kind;
 use raincheck_engine::{About, Registry};
 use raincheck_kinds::BUNDLED;
 use raincheck_recipes::{Book, Recipe, Step};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::recipes::folder;
 
@@ -32,9 +33,16 @@ impl Shelf {
     ///
     /// # Errors
     /// Everything that is wrong with them, or if a version cannot be kept.
-    pub(super) fn open(book: &Book, paths: &[PathBuf], data: &Path, registry: &Registry) -> Result<Self, Failure> {
-        let (book, paths, versions) = (book.clone(), paths.to_vec(), data.join(VERSIONS));
-        let schema = |about: &About| (about.kind.to_string(), about.input_schema.parse().unwrap_or_default());
+    pub(super) fn open(book: &Book, config: &Config, data: &Path, registry: &Registry) -> Result<Self, Failure> {
+        let (book, paths, versions) = (book.clone(), config.recipes.paths.clone(), data.join(VERSIONS));
+        let upstreams: Vec<&String> = config.upstreams.keys().collect();
+        let schema = |about: &About| {
+            let mut schema: Value = about.input_schema.parse().unwrap_or_default();
+            if let Some(upstream) = schema.pointer_mut("/properties/upstream") {
+                upstream["enum"] = json!(upstreams);
+            }
+            (about.kind.to_string(), schema)
+        };
         let kinds = registry.kinds().map(schema).collect();
         let shelf = Self { book, paths, versions, kinds };
         shelf.read()?;

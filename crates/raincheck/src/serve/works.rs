@@ -51,7 +51,7 @@ impl Works {
         let bundled = with_models(bundled, &upstreams, &blobs).map_err(unusable)?;
         // Before the engine is: the first thing it does may be to go on with a recipe.
         let book = Book::default();
-        let shelf = Shelf::open(&book, &config.recipes.paths, &opened.directory, &bundled)?;
+        let shelf = Shelf::open(&book, config, &opened.directory, &bundled)?;
         let bundled = bundled.clone().with(Recipes::new(book, bundled, Arc::new(SystemClock)));
         let workers = config.workers.kinds.iter();
         let registry = workers.fold(bundled, |registry, kind| registry.with_external(external(kind)));

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Platform, QUESTION, answer, ask, constant, ended, jobs};
-use crate::proof::{now, percentile};
+use crate::proof::{allowed, now, percentile};
 use crate::support::{Server, get, memory_kib, post, request};
 
 const USERS: usize = 100;
-/// On a machine that does nothing else it is a tenth of this, by row A5; others compile meanwhile.
-const ACCEPT_MAX: Duration = Duration::from_secs(1);
+/// By row A5.
+const ACCEPT_MAX: Duration = Duration::from_millis(100);
 
 /// How long each of these took that came at once, sorted.
 fn at_once(send: impl Fn(usize) + Sync) -> Vec<Duration> {
@@ -63,7 +63,9 @@ fn a_hundred_users_at_once_are_accepted_at_once_however_slow_the_provider_is() {
             of(&accepted),
             of(&lessons)
         );
-        assert!(of(&accepted)[1] < ACCEPT_MAX && of(&lessons)[1] < ACCEPT_MAX);
+        // A hundred at once share the cores with a hundred clients: on a busy machine a page takes its time as well.
+        let max = allowed(ACCEPT_MAX, percentile(&lessons, 50));
+        assert!(of(&accepted)[1] < max && of(&lessons)[1] < max, "{max:?}");
     }
     let grown = memory_kib(server.pid()).saturating_sub(before);
     println!("{} questions under way took {grown} KiB", 3 * USERS);
