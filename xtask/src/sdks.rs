@@ -95,7 +95,7 @@ mod tests {
     fn places_are_plain_names() {
         let name = |package: &str| place_of("x", package).file_name().unwrap().to_string_lossy().into_owned();
         assert_eq!(name("fal-client==1.0.3"), "fal-client-1.0.3");
-        assert_eq!(name("@anthropic-ai/sdk@1.12.0"), "anthropic-ai-sdk-1.12.0");
+        assert_eq!(name("@anthropic-ai/sdk@1.13.0"), "anthropic-ai-sdk-1.13.0");
         assert_eq!(name("litellm[proxy]==1.108.7"), "litellm-proxy--1.108.7");
         assert_eq!(name("@portkey-ai/gateway@1.15.2 @hono/node-server@1.13.8"), "portkey-ai-gateway-1.15.2");
     }

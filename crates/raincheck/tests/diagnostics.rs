@@ -53,7 +53,7 @@ impl Stage {
 
     /// Runs the recipe's script.
     fn diagnose(&self, server: &Server) -> Ended {
-        let mut script = Command::new(place_of("openai-3.54.0").join("bin/python"));
+        let mut script = Command::new(place_of("openai-3.57.0").join("bin/python"));
         script.arg(recipe("diagnose.py")).arg(recipe("rubric.md"));
         script.args(CALLS.map(|name| recipe(&format!("calls/{name}.txt"))));
         script.env("OPENAI_BASE_URL", format!("{}/openai/v1", server.url())).env("OPENAI_API_KEY", "none");

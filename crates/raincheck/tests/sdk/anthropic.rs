@@ -34,7 +34,7 @@ fn drive_sdk(mut script: Command) {
 
 #[test]
 fn anthropic_for_python() {
-    drive_sdk(python("anthropic-2.12.0", "anthropic_sdk.py"));
+    drive_sdk(python("anthropic-2.13.0", "anthropic_sdk.py"));
 }
 
 /// Which sends its key as `x-api-key`.
@@ -45,5 +45,5 @@ fn anthropic_for_python_of_the_major_before() {
 
 #[test]
 fn anthropic_for_node() {
-    drive_sdk(node("anthropic-ai-sdk-1.12.0", "anthropic_sdk.cjs"));
+    drive_sdk(node("anthropic-ai-sdk-1.13.0", "anthropic_sdk.cjs"));
 }

@@ -54,7 +54,7 @@ fn drive_sdk(mut script: Command) {
 
 #[test]
 fn openai_for_python() {
-    drive_sdk(python("openai-3.54.0", "openai_sdk.py"));
+    drive_sdk(python("openai-3.57.0", "openai_sdk.py"));
 }
 
 #[test]
