@@ -214,6 +214,28 @@ fn each_model_of_the_doors_reaches_the_upstream_that_takes_it() {
 }
 
 #[test]
+fn pictures_of_the_openai_door_are_made_by_an_upstream_of_its_protocol_at_once_or_not() {
+    let place = Place::new();
+    let [fal, openai] = [(); 2].map(|()| Server::simulator(&place, &[]));
+    let (fal_url, openai_url) = (fal.url(), openai.url());
+    let server = Server::configured(
+        &place,
+        &format!(
+            "[upstream.any]\nprotocol = \"fal\"\nbase_url = \"{fal_url}/fal\"\n\
+             [upstream.one]\nprotocol = \"openai\"\nbase_url = \"{openai_url}/openai/v1\"\nmodels = [\"painter\"]\n"
+        ),
+    );
+    for prefer in ["wait=0", "respond-async, wait=30"] {
+        let headers = [("Content-Type", "application/json"), ("Prefer", prefer)];
+        let asked = r#"{"model": "painter", "prompt": "rain"}"#;
+        let made = request(server.address, "POST", "/openai/v1/images/generations", &headers, asked);
+        assert!(made.status == 200 && made.json()["data"].is_array(), "{prefer}: {made:?}");
+    }
+    let executions = |simulator: &Server| simulator.get("/sim/ledger").json()["total"]["executions"].clone();
+    assert_eq!((executions(&fal), executions(&openai)), (json!(0), json!(2)));
+}
+
+#[test]
 fn a_call_that_is_passed_through_and_made_again_has_one_key() {
     let place = Place::new();
     place.file("sim.json", r#"{"faults": [{"fault": {"kind": "server_error"}, "calls": 1}]}"#);
