@@ -62,16 +62,19 @@ async fn what_fails_or_hangs_twice_is_asked_of_the_next() {
     }
 }
 
+/// How a job ended, how often it failed, and whether the second served it; without a fallback, and with one.
+type Told = [(State, u32, bool); 2];
+
 /// The column of jobs of the table in docs/upstreams.md, row by row: what happens once, to a job alone and to one with a fallback.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_row_of_the_table_is_true_of_jobs() {
     use FaultKind::{ContentPolicy, Hang, InsufficientQuota, Malformed, RateLimited, ResetBefore, ResetMid, Status};
-    // Its end, how often it failed, and whether the second served it. Tried again; elsewhere, or it fails; it fails anyhow.
-    let again = [(State::Completed, 1, false); 2];
+    // Tried again; elsewhere, or it fails; it fails anyhow.
+    let again: Told = [(State::Completed, 1, false); 2];
     let elsewhere = [(State::Failed, 1, false), (State::Completed, 0, true)];
     let never = [(State::Failed, 1, false); 2];
     let of_status = |statuses: &[u16], told| statuses.iter().map(|status| (Status, Some(*status), told)).collect();
-    let rows: Vec<Vec<(FaultKind, Option<u16>, [(State, u32, bool); 2])>> = vec![
+    let rows: Vec<Vec<(FaultKind, Option<u16>, Told)>> = vec![
         [ResetBefore, ResetMid, Hang, Malformed].map(|kind| (kind, None, again)).to_vec(),
         of_status(&[500, 502, 504, 520, 503, 529, 408, 409], again),
         vec![(RateLimited, None, [(State::Completed, 0, false), (State::Completed, 0, true)])],
