@@ -46,12 +46,20 @@ impl Context {
     }
 
     /// The context of a part of the work that another handler does: its steps are recorded under `name/`, and what it says
-    /// of its progress and puts out goes to `listener` instead of the log.
+    /// of its progress and puts out goes to `listener` instead of the log. `failures`: how often it has failed without the job
+    /// being held to account for it.
     #[must_use]
-    pub fn part(&self, name: &str, listener: Arc<dyn Listener>) -> Self {
+    pub fn part(&self, name: &str, failures: u32, listener: Arc<dyn Listener>) -> Self {
         let name = self.full_name(name);
+        let failures = failures + self.part.as_ref().map_or(0, |whole| whole.failures);
         let halted = self.part.as_ref().map_or_else(CancellationToken::new, |whole| whole.halted.child_token());
-        Self { part: Some(Part { name, listener, halted }), ..self.clone() }
+        Self { part: Some(Part { failures, name, listener, halted }), ..self.clone() }
+    }
+
+    /// How often this work has failed before: the attempts of its job, and of a part of it what is counted for that alone.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.job().life.failures + self.part.as_ref().map_or(0, |part| part.failures)
     }
 
     /// Asks this part of the work to stop, and all parts of it, as if its job had been cancelled. The rest of the job goes on.

@@ -16,6 +16,8 @@ pub trait Listener: Send + Sync + 'static {
 /// A part of a job.
 #[derive(Clone)]
 pub(crate) struct Part {
+    /// How often it has failed by the count of who has it done, with that of the parts around it.
+    pub(crate) failures: u32,
     /// Its name, with those of the parts around it before it.
     pub(crate) name: String,
     pub(crate) listener: Arc<dyn Listener>,

@@ -55,7 +55,7 @@ pub(crate) fn nowhere(error: &RouteError) -> Problem {
 /// # Errors
 /// If none does: the job is postponed.
 pub(crate) async fn enter(context: &Context, route: &Route, tokens: u64) -> Result<Permit, Failure> {
-    let of_try = if context.job().life.failures == 0 { Try::First } else { Try::Again };
+    let of_try = if context.failures() == 0 { Try::First } else { Try::Again };
     let entered = tokio::select! {
         entered = route.gate().enter(tokens, of_try, PATIENCE) => entered,
         _ = context.cancelled() => return Err(Failure::cancelled()),
@@ -171,8 +171,7 @@ pub(crate) fn seconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e3).round() / 1e3
 }
 
-/// Calls the first upstream that is not down, and the next if it refuses for good; records who served. After every
-/// [`FAILURES_EACH`] failures of the job another is the first.
+/// Calls the first upstream that is not down, and the next if it refuses for good; records who served.
 ///
 /// # Errors
 /// What the last call means for the job.
@@ -180,13 +179,14 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
     Steps::of_job(context).check()?;
     // What an upstream has under way is not begun at another, whatever became of its gate since.
     let held = remote::place(context, routes)?;
-    let turn = (context.job().life.failures / FAILURES_EACH) as usize % routes.len().max(1);
-    let (before, after) = routes.split_at(held.unwrap_or(turn));
-    // What is before the one that has work under way refused it.
-    let before = if held.is_some() { &[] } else { before };
+    let order = match held {
+        // What is before it refused the work.
+        Some(place) => routes[place..].iter().collect(),
+        None => in_turn(routes, context.failures()),
+    };
     let mut last = None;
-    for (number, route) in after.iter().chain(before).enumerate() {
-        let is_last = number + 1 == after.len() + before.len();
+    for (number, route) in order.iter().enumerate() {
+        let is_last = number + 1 == order.len();
         let is_held = number == 0 && held.is_some();
         if !is_last && !is_held && route.gate().is_down() {
             continue;
@@ -205,6 +205,13 @@ pub(crate) async fn first_that_serves(context: &Context, routes: &[Route], call:
         }
     }
     Err(last.unwrap_or_else(|| Failure::transient("no upstream took the call")))
+}
+
+/// In which order upstreams are called after so many failures: every [`FAILURES_EACH`] of them another is the first.
+fn in_turn(routes: &[Route], failures: u32) -> Vec<&Route> {
+    let turn = (failures / FAILURES_EACH) as usize % routes.len().max(1);
+    let (before, after) = routes.split_at(turn);
+    after.iter().chain(before).collect()
 }
 
 /// A failure without the upstream's key, which it may have said again: failures are shown.

@@ -1,15 +1,18 @@
 //! Jobs whose first upstream does not serve them, and another that may be called instead.
 
+use std::path::Path;
 use std::time::Duration;
 
 use raincheck_core::{Job, State};
 use raincheck_engine::{Engine, Registry};
-use raincheck_kinds::Llm;
+use raincheck_kinds::{Llm, Recipes};
+use raincheck_recipes::{Book, Recipe};
 use raincheck_simulator::{Dialect, Fault, FaultKind, FaultRule, RetryAfter, SimConfig, Simulator};
 use raincheck_upstream::{Egress, Patience, Protocol, UpstreamConfig, Upstreams};
+use serde_json::json;
 
 use crate::llm::{chat, quick, result};
-use crate::support::{end_within, engine, submit};
+use crate::support::{end_within, engine, engine_at, submit};
 
 /// Behind backoff of some seconds, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,16 +21,20 @@ async fn simulator(config: SimConfig) -> Simulator {
     Simulator::start(config, "127.0.0.1:0".parse().unwrap()).await.unwrap()
 }
 
-/// An engine whose chats are answered by the first, or by the second instead if there is one.
-async fn engine_of(first: &str, second: Option<&Simulator>) -> Engine {
+/// An upstream called first, and another that may be called instead if there is one.
+fn upstreams_of(first: &str, second: Option<&Simulator>) -> Upstreams {
     let upstream = |url: &str| UpstreamConfig::new(Protocol::Openai, url.parse().unwrap());
     let patience = Patience { first_byte: Duration::from_millis(300), ..Patience::default() };
     let fallback = second.map(|_| "second".to_owned()).into_iter().collect();
     let first = UpstreamConfig { fallback, models: vec!["gpt-5".into()], patience, ..upstream(first) };
     let second = second.map(|second| ("second".to_owned(), upstream(&second.url(Dialect::Openai))));
     let configs = [("first".to_owned(), first)].into_iter().chain(second).collect();
-    let upstreams = Upstreams::new(configs, &Egress::default(), || raincheck_core::Dice(0)).unwrap();
-    engine(Registry::default().with(Llm::chat(upstreams))).await
+    Upstreams::new(configs, &Egress::default(), || raincheck_core::Dice(0)).unwrap()
+}
+
+/// An engine whose chats are answered by the first, or by the second instead.
+async fn engine_of(first: &str, second: Option<&Simulator>) -> Engine {
+    engine(Registry::default().with(Llm::chat(upstreams_of(first, second)))).await
 }
 
 async fn run(engine: &Engine) -> Job {
@@ -60,6 +67,30 @@ async fn what_fails_or_hangs_twice_is_asked_of_the_next() {
         let job = run(&engine_of(&first.url(Dialect::Openai), Some(&second)).await).await;
         assert_eq!((job.life.state, job.life.failures), (State::Completed, 2), "{kind:?}: {job:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_recipe_that_counts_its_own_failures_is_asked_of_the_next_as_well() {
+    let recipe = r#"
+name = "it"
+result = "{{ steps.ask.choices | length }}"
+[route]
+post = "/it"
+[steps.ask]
+kind = "llm.chat"
+max_attempts = 5
+input = { model = "gpt-5", messages = [{ role = "user", content = "Why?" }] }
+"#;
+    let book = Book::default();
+    book.replace(vec![Recipe::read(Path::new("it.toml"), recipe).unwrap()]).unwrap();
+    let second = simulator(quick()).await;
+    let kinds = Registry::default().with(Llm::chat(upstreams_of("http://127.0.0.1:9/v1", Some(&second))));
+    let engine = engine_at(|clock| kinds.clone().with(Recipes::new(book, kinds, clock))).await;
+    let job = submit(&engine, "recipe", json!({ "recipe": "it", "input": {} })).await.unwrap();
+    let job = end_within(&engine, job, PATIENCE).await;
+    assert_eq!((job.life.state, job.life.failures), (State::Completed, 0), "{job:?}");
+    let steps = engine.store().steps(job.id).await.unwrap();
+    assert_eq!(steps.iter().filter(|step| step.name.starts_with("ask/failed ")).count(), 2, "{steps:?}");
 }
 
 /// How a job ended, how often it failed, and whether the second served it; without a fallback, and with one.

@@ -108,8 +108,10 @@ impl Course<'_> {
         };
         handler.check_for(&self.context.job().spec.tenant, &given).await?;
         let ear = self.meter.ear(place.at, place.item, step, kind);
-        // What there is instead takes the time that it takes.
-        let left = if name == place.name { self.left(step, place) } else { None };
+        // What there is instead takes the time that it takes, and has not failed yet.
+        let is_own = name == place.name;
+        let left = if is_own { self.left(step, place) } else { None };
+        let failures = if is_own { self.failures(place)? } else { 0 };
         if left.is_some_and(|left| left.is_zero()) {
             let detail = "its deadline passed before it was done";
             // Not by this step any more; whoever asks is told when it might be worth it.
@@ -117,7 +119,7 @@ impl Course<'_> {
             return Err(Failure { problem, retry: Retry::Backoff });
         }
         let longest = step.timeout.unwrap_or(about.timeout).min(left.unwrap_or(Duration::MAX));
-        let part = self.context.part(name, ear);
+        let part = self.context.part(name, failures, ear);
         let mut running = handler.run(part.clone(), given);
         let Ok(done) = tokio::time::timeout(longest, &mut running).await else {
             // What is tried again finds again what its upstream is at; what is not tells it to stop.
