@@ -3,7 +3,6 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::read::{Entry, Reading};
-use crate::route::{bad_name, is_name};
 use crate::step::formula;
 use crate::template::Formula;
 use crate::{Scope, Template, TemplateError};
@@ -25,13 +24,7 @@ pub struct FollowUp {
 
 impl FollowUp {
     pub(crate) fn read<'t>(entry: Entry<'t>, reading: &mut Reading<'t>) -> Option<Self> {
-        let Entry { name, value } = entry;
-        let span = name.span();
-        let name = name.into_inner();
-        if !is_name(&name) {
-            reading.complain(span, bad_name(&name), None);
-            return None;
-        }
+        let (name, span, value) = entry.named(reading)?;
         let title = format!("[follow_ups.{name}]");
         let mut entries = reading.table(title.clone(), value)?;
         let recipe = entries.text("recipe", reading);

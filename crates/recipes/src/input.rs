@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use crate::nearest;
 use crate::read::{Entries, Entry, Reading, said};
-use crate::route::{Route, bad_name, is_name};
+use crate::route::Route;
 
 /// The longest text of an input unless the recipe says otherwise, in characters.
 const TEXT_MAX: i64 = 100_000;
@@ -98,13 +98,7 @@ impl Field {
     }
 
     fn read<'t>(entry: Entry<'t>, in_path: &dyn Fn(&str) -> bool, reading: &mut Reading<'t>) -> Option<Self> {
-        let Entry { name, value } = entry;
-        let span = name.span();
-        let name = name.into_inner();
-        if !is_name(&name) {
-            reading.complain(span, bad_name(&name), None);
-            return None;
-        }
+        let (name, _, value) = entry.named(reading)?;
         let source = if in_path(&name) { Source::Path } else { Source::Body };
         if let Some(word) = value.get_ref().as_str() {
             let holds = type_of(&Spanned::new(value.span(), word.to_owned()), (None, None), reading)?;

@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::route::{bad_name, is_name};
 use crate::{Line, Mistake, Template, duration, nearest};
 
 /// A recipe that is being read, with what was found wrong so far.
@@ -28,6 +29,19 @@ pub(crate) struct Entries<'t> {
 pub(crate) struct Entry<'t> {
     pub(crate) name: Spanned<String>,
     pub(crate) value: Spanned<DeValue<'t>>,
+}
+
+impl<'t> Entry<'t> {
+    /// Its name, where that stands, and its value; a complaint if it is no name.
+    pub(crate) fn named(self, reading: &mut Reading<'_>) -> Option<(String, Range<usize>, Spanned<DeValue<'t>>)> {
+        let span = self.name.span();
+        let name = self.name.into_inner();
+        if !is_name(&name) {
+            reading.complain(span, bad_name(&name), None);
+            return None;
+        }
+        Some((name, span, self.value))
+    }
 }
 
 impl<'t> Reading<'t> {

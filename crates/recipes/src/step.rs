@@ -7,7 +7,6 @@ use serde_json::Value;
 use toml::Spanned;
 
 use crate::read::{Entries, Entry, Reading};
-use crate::route::{bad_name, is_name};
 use crate::template::Formula;
 use crate::{Scope, Template, TemplateError, nearest};
 
@@ -73,13 +72,7 @@ pub enum OnError {
 
 impl Step {
     pub(crate) fn read<'t>(entry: Entry<'t>, reading: &mut Reading<'t>) -> Option<Self> {
-        let Entry { name, value } = entry;
-        let span = name.span();
-        let name = name.into_inner();
-        if !is_name(&name) {
-            reading.complain(span, bad_name(&name), None);
-            return None;
-        }
+        let (name, span, value) = entry.named(reading)?;
         let title = format!("[steps.{name}]");
         let mut entries = reading.table(title.clone(), value)?;
         let call = Call::read(&mut entries, reading);
