@@ -14,7 +14,6 @@ use super::talk::{named, shown, unknown};
 use super::{Guest, answer};
 use crate::api::Api;
 use crate::problem::ApiError;
-use crate::query::Query;
 
 /// Messages that are looked through at once.
 const MESSAGES_MAX: usize = 500;
@@ -28,10 +27,8 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let guest = Guest::to_submit(api, recipe, &mut parts).await?;
-    Query::parse(parts.uri.query().unwrap_or_default())?.only(&[])?;
-    let id = named(path)?;
-    let store = api.engine.store();
-    let conversation = store.conversation(id, guest.sees.as_ref()).await?.ok_or_else(unknown)?;
+    let conversation = named(api, &guest, &parts, path).await?;
+    let (id, store) = (conversation.id, api.engine.store());
     let Some(page) = recipe.pages.get(&PageKind::Delete) else { return Err(unknown().into()) };
     let files = match &page.files {
         Some(template) => files(api, recipe, template, id).await?,

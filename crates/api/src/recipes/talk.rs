@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
-use raincheck_core::{ConversationId, Message, Problem, ProblemType, Turn};
+use raincheck_core::{Conversation, ConversationId, Message, Problem, ProblemType, Turn};
 use raincheck_engine::TurnWish;
 use raincheck_recipes::{PageKind, Recipe, Scope, TemplateError};
 use raincheck_store::{MessagesRead, Order};
@@ -52,10 +53,8 @@ pub(super) async fn messages(
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let guest = Guest::to_read(api, recipe, &mut parts).await?;
-    Query::parse(parts.uri.query().unwrap_or_default())?.only(&[])?;
-    let id = named(path)?;
-    let store = api.engine.store();
-    let conversation = store.conversation(id, guest.sees.as_ref()).await?.ok_or_else(unknown)?;
+    let conversation = named(api, &guest, &parts, path).await?;
+    let (id, store) = (conversation.id, api.engine.store());
     let Some(page) = recipe.pages.get(&PageKind::Messages) else { return Err(unknown().into()) };
     let links = || links::to(api, &conversation.tenant);
     let (mut messages, mut cursor) = (Vec::new(), None);
@@ -86,9 +85,16 @@ pub(super) async fn messages(
     answer::told(recipe, &page.answer, &links().with_conversation(&facts), usual)
 }
 
-/// The conversation that a path names. What can be none names none.
-pub(super) fn named(path: BTreeMap<String, String>) -> Result<ConversationId, Problem> {
-    path.into_values().next().unwrap_or_default().parse().map_err(|_| unknown())
+/// The conversation that the path of a request names, if the guest may see it. What can be none names none.
+pub(super) async fn named(
+    api: &Api,
+    guest: &Guest,
+    parts: &Parts,
+    path: BTreeMap<String, String>,
+) -> Result<Conversation, ApiError> {
+    Query::parse(parts.uri.query().unwrap_or_default())?.only(&[])?;
+    let id = path.into_values().next().unwrap_or_default().parse().map_err(|_| unknown())?;
+    Ok(api.engine.store().conversation(id, guest.sees.as_ref()).await?.ok_or_else(unknown)?)
 }
 
 /// What can be said of a message.
