@@ -1,22 +1,21 @@
 mod conversations;
 mod deliveries;
+mod inner;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use raincheck_core::{
-    Command, Decision, Event, EventBody, Job, JobId, JobKey, Json, Life, Line, Minter, Note, Outcome, Place, QueueName,
-    ReadySet, Refusal, Spec, State, StepRecord, Tenant, Time, WorkerId, completes, decide,
+    Command, Event, EventBody, Job, JobId, JobKey, Json, Life, Line, Place, QueueName, Refusal, State, StepRecord,
+    Tenant, Time, WorkerId,
 };
 
-use self::conversations::Kept;
-use self::deliveries::Deliveries;
-use crate::idempotency::IdempotencyIndex;
+use self::inner::{Entry, Inner};
 use crate::{
-    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claimed, Claims, Delivery,
-    DeliveryRequest, DueDeliveries, FOLLOW_UPS_MAX, Filter, Finish, Idempotency, Limits, ListPage, LogPage, NewJob,
-    Observer, QueueStatus, Store, StoreError, Swept, Tried, WebhookSecrets, followed_up,
+    Acceptance, ApiKey, Append, Beat, Beaten, Cancel, Cancelled, Change, ClaimRequest, Claims, Delivery,
+    DeliveryRequest, DueDeliveries, Filter, Finish, Idempotency, Limits, ListPage, LogPage, NewJob, Observer,
+    QueueStatus, Store, StoreError, Swept, Tried, WebhookSecrets,
 };
 
 /// How many jobs a call of `list` looks at.
@@ -32,68 +31,11 @@ pub struct MemoryStore {
     limits: Limits,
 }
 
-struct Inner {
-    jobs: BTreeMap<JobKey, Entry>,
-    ready: ReadySet,
-    leases: BTreeSet<(Time, JobKey)>,
-    deadlines: BTreeSet<(Time, JobKey)>,
-    retention: BTreeSet<(Time, JobKey)>,
-    idempotency: IdempotencyIndex,
-    keys: BTreeMap<String, ApiKey>,
-    deliveries: Deliveries,
-    webhook_secrets: BTreeMap<Tenant, WebhookSecrets>,
-    conversations: Kept,
-    minter: Minter,
-    closed: bool,
-}
-
-struct Entry {
-    id: JobId,
-    spec: Arc<Spec>,
-    input: Json,
-    idempotency_key: Option<u128>,
-    life: Life,
-    outcome: Option<Outcome>,
-    log: Vec<Event>,
-}
-
-impl Entry {
-    fn job(&self) -> Job {
-        Job { id: self.id, spec: Arc::clone(&self.spec), life: self.life.clone(), outcome: self.outcome.clone() }
-    }
-
-    fn belongs_to(&self, tenant: Option<&Tenant>) -> bool {
-        tenant.is_none_or(|tenant| *tenant == self.spec.tenant)
-    }
-
-    fn steps(&self) -> Vec<StepRecord> {
-        let step = |event: &Event| match &event.body {
-            EventBody::Step(step) => Some(step.clone()),
-            _ => None,
-        };
-        self.log.iter().filter_map(step).collect()
-    }
-}
-
 impl MemoryStore {
     /// An empty store that tells `observer` of every change.
     #[must_use]
     pub fn new(limits: Limits, observer: Arc<dyn Observer>) -> Self {
-        let inner = Inner {
-            jobs: BTreeMap::new(),
-            ready: ReadySet::default(),
-            leases: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
-            retention: BTreeSet::new(),
-            idempotency: IdempotencyIndex::default(),
-            keys: BTreeMap::new(),
-            deliveries: Deliveries::default(),
-            webhook_secrets: BTreeMap::new(),
-            conversations: Kept::default(),
-            minter: Minter::after(None),
-            closed: false,
-        };
-        Self { inner: Mutex::new(inner), observer, limits }
+        Self { inner: Mutex::new(Inner::new()), observer, limits }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -115,212 +57,6 @@ impl MemoryStore {
             self.observer.committed(&changes);
         }
         Ok(result)
-    }
-}
-
-impl Inner {
-    /// Decides and, unless refused, does it.
-    fn command(
-        &mut self,
-        key: JobKey,
-        id: Option<JobId>,
-        command: Command,
-        now: Time,
-        changes: &mut Vec<Change>,
-    ) -> Result<Life, Refusal> {
-        self.command_with(key, id, command, None, now, changes)
-    }
-
-    /// As [`Inner::command`]; if it completes a job with a turn, `reply` is what that answers.
-    fn command_with(
-        &mut self,
-        key: JobKey,
-        id: Option<JobId>,
-        command: Command,
-        reply: Option<&Json>,
-        now: Time,
-        changes: &mut Vec<Change>,
-    ) -> Result<Life, Refusal> {
-        let entry = self.jobs.get_mut(&key).filter(|entry| id.is_none_or(|id| id == entry.id));
-        let Some(entry) = entry else { return Err(Refusal::LeaseLost) };
-        let Decision { life, events } = decide(&entry.life, &entry.spec.rules(), command, now)?;
-        let before = std::mem::replace(&mut entry.life, life.clone());
-        if let Some(Event { body: EventBody::Finished(outcome), .. }) = events.last() {
-            entry.outcome = Some(outcome.clone());
-            if let Some(turn) = &entry.spec.turn {
-                self.conversations.end(turn, outcome, reply, now);
-            }
-        }
-        let webhook = entry.spec.webhook.as_ref().filter(|webhook| life.state.is_final() && webhook.wants_end());
-        if let Some(webhook) = webhook {
-            self.deliveries.add(entry.id, webhook.endpoint(&entry.spec.tenant), now);
-        }
-        let is_told = webhook.is_some();
-        let is_turn_over = life.state.is_final() && entry.spec.concurrency_key.is_some();
-        let change = |event: &Event| Change { job: entry.id, event: event.clone(), is_told, is_turn_over };
-        changes.extend(events.iter().map(change));
-        entry.log.extend(events);
-        let spec = Arc::clone(&entry.spec);
-        if let (true, Some(started)) = (life.state.is_final(), before.started_at) {
-            self.ready.observe(&Line::from(&*spec), now.since(started));
-        }
-        self.unindex(key, &spec, &before);
-        self.index(key, &spec, &life, now);
-        Ok(life)
-    }
-
-    /// How many notes of its current attempt a job's log has after number `after`.
-    fn noted(&self, key: JobKey, after: u64) -> usize {
-        self.jobs.get(&key).map_or(0, |Entry { log, life, .. }| {
-            let is_noted = |event: &&Event| event.attempt == life.attempt && event.body.event_type().is_note();
-            log.iter().rev().take_while(|event| event.seq > after).filter(is_noted).count()
-        })
-    }
-
-    fn unindex(&mut self, key: JobKey, spec: &Spec, life: &Life) {
-        match &life.lease {
-            Some(lease) => drop(self.leases.remove(&(lease.until, key))),
-            None => drop(self.ready.remove(key, &Line::from(spec), life.run_at)),
-        }
-        if let Some(deadline) = spec.deadline {
-            self.deadlines.remove(&(deadline, key));
-        }
-        if let Some(expires_at) = life.expires_at {
-            self.retention.remove(&(expires_at, key));
-        }
-    }
-
-    fn index(&mut self, key: JobKey, spec: &Spec, life: &Life, now: Time) {
-        if let Some(expires_at) = life.expires_at {
-            self.retention.insert((expires_at, key));
-            self.ready.end(key, &Line::from(spec), now);
-            return;
-        }
-        match &life.lease {
-            Some(lease) => drop(self.leases.insert((lease.until, key))),
-            None => self.ready.insert(key, &Line::from(spec), life.run_at, now),
-        }
-        if let (Some(deadline), None) = (spec.deadline, &life.lease) {
-            self.deadlines.insert((deadline, key));
-        }
-    }
-
-    fn recall(&self, idempotency: Idempotency) -> Option<Acceptance> {
-        let known = self.idempotency.get(idempotency.key)?;
-        let entry = self.jobs.get(&known.job)?;
-        Some(if known.fingerprint == idempotency.fingerprint {
-            Acceptance::Existing(entry.job())
-        } else {
-            Acceptance::KeyReused(entry.id)
-        })
-    }
-
-    fn accept(&mut self, new: NewJob, limits: &Limits, now: Time, changes: &mut Vec<Change>) -> Acceptance {
-        if let Some(idempotency) = new.idempotency {
-            if let Some(known) = self.recall(idempotency) {
-                return known;
-            }
-            if self.idempotency.len() >= limits.idempotency_keys {
-                return Acceptance::KeysExhausted;
-            }
-        }
-        let waiting = self.ready.waiting(&new.spec.tenant);
-        if waiting >= limits.waiting_per_tenant {
-            return Acceptance::QuotaReached { waiting, limit: limits.waiting_per_tenant };
-        }
-        if self.ready.len() >= limits.waiting {
-            return Acceptance::QuotaReached { waiting: self.ready.len(), limit: limits.waiting };
-        }
-        if let Some(turn) = &new.turn
-            && let Some(refusal) = self.conversations.refused(turn, &new.spec.tenant, limits)
-        {
-            return Acceptance::NoTurn(refusal);
-        }
-        let id = self.minter.mint(now, new.random);
-        let mut spec = new.spec;
-        if let Some(turn) = new.turn {
-            let turn = self.conversations.turn(turn, &spec.tenant, id, &mut self.minter, now);
-            Arc::make_mut(&mut spec).take_turn(turn);
-        }
-        if let Some(idempotency) = new.idempotency {
-            self.idempotency.insert(idempotency, id.key());
-        }
-        let event = Event { seq: 1, at: now, attempt: 0, body: EventBody::Accepted(Arc::clone(&spec)) };
-        changes.push(Change { job: id, event: event.clone(), is_told: false, is_turn_over: false });
-        let entry = Entry {
-            id,
-            life: Life::accepted(&spec),
-            spec,
-            input: new.input,
-            idempotency_key: new.idempotency.map(|idempotency| idempotency.key),
-            outcome: None,
-            log: vec![event],
-        };
-        let job = entry.job();
-        self.index(id.key(), &entry.spec, &entry.life, now);
-        self.jobs.insert(id.key(), entry);
-        Acceptance::New(job)
-    }
-
-    fn finish(
-        &mut self,
-        finish: Finish,
-        limits: &Limits,
-        now: Time,
-        changes: &mut Vec<Change>,
-    ) -> Result<Life, Refusal> {
-        let Finish { job, fence, mut notes, ending, dice, besides } = finish;
-        let running = self.find(job, None);
-        if running.is_some_and(|entry| completes(&entry.life, fence, &ending)) {
-            for new in besides.follow_ups.iter().take(FOLLOW_UPS_MAX).cloned() {
-                let kind = new.spec.kind.clone();
-                notes.push(Note::FollowUp(followed_up(kind, &Ok(self.accept(new, limits, now, changes)))));
-            }
-        }
-        let command = Command::Finish { fence, notes, ending, dice };
-        let life = self.command_with(job.key(), Some(job), command, besides.reply.as_ref(), now, changes)?;
-        if let (State::Completed, Some(entry)) = (life.state, self.jobs.get(&job.key())) {
-            self.conversations.summarize(besides.summaries, &entry.spec.tenant, now);
-        }
-        Ok(life)
-    }
-
-    fn find(&self, job: JobId, tenant: Option<&Tenant>) -> Option<&Entry> {
-        self.jobs.get(&job.key()).filter(|entry| entry.id == job && entry.belongs_to(tenant))
-    }
-
-    fn forget(&mut self, key: JobKey) {
-        if let Some(entry) = self.jobs.remove(&key) {
-            self.unindex(key, &entry.spec, &entry.life);
-            self.deliveries.forget(key);
-            if let Some(key) = entry.idempotency_key {
-                self.idempotency.remove(key, entry.id.key());
-            }
-        }
-    }
-
-    fn claim(&mut self, request: &ClaimRequest, now: Time, changes: &mut Vec<Change>) -> Claims {
-        let next_due = self.ready.advance(now);
-        let mut claims = Claims { jobs: Vec::new(), next_due };
-        for want in &request.wants {
-            let (mut given, mut openings) = (0, want.openings.clone());
-            while given < want.max && claims.jobs.len() < request.max {
-                let Some((key, _)) = self.ready.take(&want.kind, &mut openings) else { break };
-                let command = Command::Claim { worker: request.worker.clone(), until: now.after(request.lease) };
-                let claimed = self.command(key, None, command, now, changes);
-                if let (Err(_), Some(entry)) = (&claimed, self.jobs.get(&key)) {
-                    // Made ready by somebody whose clock is ahead: it goes on waiting.
-                    let (spec, life) = (Arc::clone(&entry.spec), entry.life.clone());
-                    self.index(key, &spec, &life, now);
-                }
-                let running = claimed.is_ok_and(|life| life.state == State::Running);
-                if let (true, Some(entry)) = (running, self.jobs.get(&key)) {
-                    given += 1;
-                    claims.jobs.push(Claimed { job: entry.job(), input: entry.input.clone(), steps: entry.steps() });
-                }
-            }
-        }
-        claims
     }
 }
 
