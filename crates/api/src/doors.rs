@@ -23,7 +23,7 @@ pub struct Doors {
     /// Where uploaded files are kept; `None` if none are taken.
     pub files: Option<Blobs>,
     /// How long the links last that downloads of files are sent to, where files are in a bucket; `None` to pass the bytes on.
-    pub links: Option<Duration>,
+    pub link_lifetime: Option<Duration>,
     /// By whom webhooks are told; `None` if none are.
     pub messenger: Option<Messenger>,
 }

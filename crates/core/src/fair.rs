@@ -49,8 +49,9 @@ fn priority(level: usize) -> Option<Priority> {
     Priority::new(u8::try_from(level).ok()?).ok()
 }
 
-/// Jobs of one kind waiting in one queue for the same upstream, and who is next of each priority: deficit round robin (Shreedhar and Varghese, 1995) over the tenants, where a job's cost is the time
-/// that the tenant's jobs have been taking. Inside a tenant: in order of acceptance.
+/// Jobs of one kind waiting in one queue for the same upstream, and who is next of each priority: deficit round robin
+/// (Shreedhar and Varghese, 1995) over the tenants, where a job's cost is the time that the tenant's jobs have been taking.
+/// Inside a tenant: in order of acceptance.
 #[derive(Debug, Default)]
 pub struct FairQueue {
     levels: [Level; Priority::COUNT],

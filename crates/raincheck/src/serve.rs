@@ -191,6 +191,6 @@ fn egress(config: &Config) -> Egress {
 fn doors(Works { upstreams, blobs, .. }: &Works, config: &Config) -> Doors {
     let messenger = Messenger::new(egress(config));
     let passage = (!upstreams.is_empty()).then(|| Arc::new(upstreams.clone()) as Arc<dyn Passage>);
-    let (files, links) = (Some(blobs.clone()), config.blobs.links());
-    Doors { passage, files, links, messenger: Some(messenger) }
+    let (files, link_lifetime) = (Some(blobs.clone()), config.blobs.link_lifetime());
+    Doors { passage, files, link_lifetime, messenger: Some(messenger) }
 }

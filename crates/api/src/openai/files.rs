@@ -157,7 +157,7 @@ pub(crate) async fn content(
     let about = found(&api, &caller.tenant, &id)?;
     let blobs = blobs(&api)?;
     // A link is signed for one method, so that a HEAD would be refused there.
-    if let Some(expires) = api.settings.doors.links.filter(|_| method == Method::GET)
+    if let Some(expires) = api.settings.doors.link_lifetime.filter(|_| method == Method::GET)
         && let Some(link) = blobs.link(&about, expires).await.map_err(broken)?
         && let Ok(link) = HeaderValue::try_from(link)
     {

@@ -99,7 +99,7 @@ impl Blobs {
     }
 
     /// How long the links of downloads last, if downloads are links.
-    pub(crate) fn links(&self) -> Option<Duration> {
+    pub(crate) fn link_lifetime(&self) -> Option<Duration> {
         (self.downloads == Downloads::Presigned).then_some(self.link_lifetime)
     }
 }
@@ -170,7 +170,7 @@ mod tests {
         let (blobs, shown) = load(text).unwrap();
         let BlobPlace::Bucket(bucket) = &blobs.place else { panic!("{blobs:?}") };
         assert_eq!((&*bucket.access_key_id, &*bucket.secret_access_key), ("canary-id", "canary"));
-        assert_eq!((blobs.links(), bucket.path_style), (Some(Duration::from_secs(300)), true));
+        assert_eq!((blobs.link_lifetime(), bucket.path_style), (Some(Duration::from_secs(300)), true));
         assert!(!shown.contains("canary") && !format!("{blobs:?}").contains("canary"), "{shown}");
     }
 
