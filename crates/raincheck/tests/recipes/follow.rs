@@ -1,4 +1,4 @@
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -49,9 +49,9 @@ pub(super) fn events(body: &str) -> Vec<(String, String, serde_json::Value)> {
 }
 
 /// The same by a WebSocket, until the server says good-bye.
-fn socket_events(kitchen: &Kitchen, path: &str) -> Vec<(String, String, serde_json::Value)> {
-    let url = format!("ws://{}{path}", kitchen.server.address);
-    let stream = TcpStream::connect(kitchen.server.address).unwrap();
+pub(super) fn socket_events(address: SocketAddr, path: &str) -> Vec<(String, String, serde_json::Value)> {
+    let url = format!("ws://{address}{path}");
+    let stream = TcpStream::connect(address).unwrap();
     let (mut socket, _) = tungstenite::client(url, stream).unwrap();
     let mut told = Vec::new();
     loop {
@@ -92,7 +92,7 @@ fn the_text_of_the_step_that_is_streamed_is_followed_and_the_end_is_the_status_p
     let end = [("accept", "text/event-stream"), ("last-event-id", told.last().unwrap().0.as_str())];
     assert_eq!(request(kitchen.server.address, "GET", &path, &end, "").status, 204);
     // By a WebSocket it is the same.
-    let by_socket = |after: &str| socket_events(&kitchen, &format!("{path}?after={after}"));
+    let by_socket = |after: &str| socket_events(kitchen.server.address, &format!("{path}?after={after}"));
     assert_eq!(by_socket("0"), told);
     assert_eq!(by_socket(middle), told[told.len() / 2 + 1..]);
 }

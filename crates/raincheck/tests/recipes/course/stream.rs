@@ -1,11 +1,12 @@
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use raincheck_core::Time;
 use serde_json::{Value, json};
 
-use super::super::follow::events;
-use super::{Asked, Platform, QUESTION, answer, ask};
-use crate::proof::{now, within};
+use super::super::follow::{events, socket_events};
+use super::{Asked, Platform, QUESTION, answer, ask, constant};
+use crate::proof::{allowed, now, within};
 use crate::support::{Server, post, read_until, request};
 
 /// A provider that writes slowly enough to be watched: 40 words in 1.2 s.
@@ -57,6 +58,43 @@ fn whoever_comes_back_is_told_what_was_missed_and_nothing_twice() {
     let messages = server.get(&format!("/api/assistant/conversations/{}", asked.conversation)).json();
     let shown = &messages["messages"];
     assert_eq!((&shown[0]["content"], &shown[1]["content"]), (&json!(QUESTION), &told["result"]), "{messages}");
+}
+
+/// Row A4: by server-sent events and by a WebSocket.
+#[test]
+fn the_answer_is_pushed_at_once() {
+    let platform = Platform::new(&constant(300));
+    let server = platform.serve();
+    let mut late = Vec::new();
+    for _ in 0..10 {
+        let asked = ask(&server, QUESTION, None);
+        let path = page(&asked);
+        let told = thread::scope(|scope| {
+            let by_stream = scope.spawn(|| (stream(&server, &asked, None), wall_clock()));
+            let by_socket = scope.spawn(|| (socket_events(server.address, &path), wall_clock()));
+            [by_stream, by_socket].map(|tab| tab.join().expect("a tab"))
+        });
+        let ended: Time =
+            server.get(&format!("/v1/jobs/{}", asked.job)).json()["finished_at"].as_str().unwrap().parse().unwrap();
+        for (told, at) in told {
+            let (_, name, page) = told.last().unwrap();
+            assert!(name == "ended" && page["jobId"] == asked.job.as_str() && page["answer"].is_string(), "{page}");
+            late.push(at.since(ended));
+        }
+    }
+    late.sort();
+    let asked = now();
+    assert_eq!(server.get("/healthz").status, 200);
+    let max = allowed(Duration::from_millis(100), asked.elapsed());
+    println!("pushed within {:?} at most, half of them within {:?}", late[late.len() - 1], late[late.len() / 2]);
+    assert!(late[late.len() / 2] < max, "{late:?}");
+}
+
+/// The time of day, by which the server says when a job ended.
+#[expect(clippy::disallowed_methods, reason = "compared with the server's own")]
+fn wall_clock() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
+    Time::from_millis(i64::try_from(since.as_millis()).expect("it is not that late"))
 }
 
 /// Row A14.
