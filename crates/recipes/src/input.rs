@@ -15,6 +15,10 @@ const TEXT_MAX: i64 = 100_000;
 const ITEMS_MAX: i64 = 10_000;
 /// The largest file of an input, in bytes.
 const FILE_MAX: u64 = 512 << 20;
+/// Fields that there are not, of which a request is told at once.
+const UNKNOWN_TOLD: usize = 10;
+/// And how much of a name, in bytes.
+const NAME_SHOWN: usize = 100;
 /// Words for the types, as they are written.
 const TYPES: [&str; 8] = ["string", "integer", "number", "boolean", "list", "table", "file", "any"];
 
@@ -356,9 +360,15 @@ pub(crate) fn collect(fields: &[Field], mut sent: Sent, ignore_unknown: bool) ->
         .keys()
         .map(|name| (name, format!("/{name}")))
         .chain(sent.query.keys().map(|name| (name, name.clone())));
-    for (name, pointer) in unknown.filter(|_| !ignore_unknown) {
+    for (name, pointer) in unknown.filter(|_| !ignore_unknown).take(UNKNOWN_TOLD) {
         let near = nearest(name, names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        misfits.push(Misfit { pointer, detail: format!("there is no field {name:?}{near}") });
+        let (shown, more) = match name.floor_char_boundary(NAME_SHOWN) {
+            end if end < name.len() => (&name[..end], "…"),
+            _ => (name.as_str(), ""),
+        };
+        // A file that was taken for a form is one name: nobody points there.
+        let pointer = if more.is_empty() { pointer } else { String::new() };
+        misfits.push(Misfit { pointer, detail: format!("there is no field {shown:?}{more}{near}") });
     }
     if misfits.is_empty() { Ok(Value::Object(input)) } else { Err(misfits) }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use raincheck_recipes::{JobFacts, PageKind, Recipe, Scope, Sent, explain, mermaid};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const SCAN: &str = r#"
 name = "voice-library.scan"
@@ -92,6 +92,12 @@ fn everything_that_is_wrong_with_what_was_sent_is_told_at_once() {
         let misfits = recipe.collect(sent(body)).unwrap_err();
         assert_eq!(misfits.iter().map(|misfit| misfit.detail.as_str()).collect::<Vec<_>>(), told);
     }
+    // A file that was taken for a form is one long name; a body may have any number of them.
+    let many: Map<String, Value> =
+        (0..1_000).map(|number| (format!("{number}{}", "é".repeat(500)), json!(1))).collect();
+    let misfits = recipe.collect(sent(Value::Object(many))).unwrap_err();
+    let told: usize = misfits.iter().map(|misfit| misfit.detail.len() + misfit.pointer.len()).sum();
+    assert!(told < 2_000 && misfits[1].detail.ends_with("é\"…"), "{misfits:?}");
 }
 
 #[test]
